@@ -30,7 +30,7 @@ pub struct Snapshot {
     pub converged: bool,
     /// What has become of the configuration, if it asks for rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollout: Option<Rollout>,
+    pub rollout: Option<RolloutSnapshot>,
     /// Every process of the file, in its order, then removed ones that still run.
     pub processes: Vec<ProcessSnapshot>,
 }
@@ -86,7 +86,7 @@ pub struct RolledBack {
 
 /// What has become of a configuration that asks for rollback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollout {
+pub struct RolloutSnapshot {
     /// The generation in force.
     pub generation: u64,
     /// `rolling`: a new run has yet to take the place of an old one; `trial`; `good`; `bad`.
@@ -176,11 +176,11 @@ pub struct ProcessSnapshot {
     pub failures: u32,
     /// What it waits for; `None`: nothing.
     pub waiting: Option<String>,
-    /// Its runs that are not gone, oldest first. There are several while one replaces another.
-    #[serde(default)]
+    /// Its runs that are not gone, oldest first, if there are several, or if it is replaced by rolling or has sockets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunSnapshot>,
     /// The sockets that navigator holds for it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sockets: Vec<SocketSnapshot>,
     /// The last lines of its output, in the states `failed` and `backoff`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -12,7 +12,7 @@ use reconcile::pending_reason::Waits;
 use reconcile::reason::Reason;
 use reconcile::rollout::RolloutState;
 use reconcile::run_status::{RunStatus, SocketStatus};
-use reconcile::spec::Spec;
+use reconcile::spec::{OnChange, Spec};
 use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::text::Name;
 use reconcile::time::Time;
@@ -246,12 +246,20 @@ impl LoopView {
         }
     }
 
+    /// The runs of a process, if there are several or it is one that may have several.
+    fn runs_of(&self, name: &Name) -> Vec<RunStatus> {
+        let runs = self.engine.runs(name);
+        let spec = self.engine.desired().get(name).map(|entry| &entry.spec);
+        let may_have_several = |spec: &Arc<Spec>| spec.on_change == OnChange::Rolling || !spec.exec.sockets.is_empty();
+        if runs.len() > 1 || spec.is_some_and(may_have_several) { runs } else { Vec::new() }
+    }
+
     fn rolled_back(&self, rollout: Option<&RolloutState>) -> Option<snapshot::RolledBack> {
         let Some(RolloutState::RolledBack { generation, to, why, at }) = rollout else { return None };
         Some(snapshot::RolledBack { generation: *generation, to: *to, reason: why.clone(), at: self.on_wall(*at) })
     }
 
-    fn rollout_of(&self, state: Option<RolloutState>) -> Option<snapshot::Rollout> {
+    fn rollout_of(&self, state: Option<RolloutState>) -> Option<snapshot::RolloutSnapshot> {
         let rolls = || self.names().any(|name| self.engine.runs(name).iter().any(|run| run.is_new));
         let (state, until) = match state? {
             RolloutState::Trial { .. } if rolls() => ("rolling", None),
@@ -259,7 +267,7 @@ impl LoopView {
             RolloutState::Good | RolloutState::RolledBack { .. } => ("good", None),
             RolloutState::Bad { .. } => ("bad", None),
         };
-        Some(snapshot::Rollout { generation: self.engine.generation(), state: state.to_owned(), until })
+        Some(snapshot::RolloutSnapshot { generation: self.engine.generation(), state: state.to_owned(), until })
     }
 
     /// A time of the engine's clock by the wall clock.
@@ -323,7 +331,7 @@ impl LoopView {
             entered_at: status.entered.map(on_wall),
             failures: status.failures,
             waiting: self.engine.wait_in_words(&status.name, waits, self.now()),
-            runs: self.engine.runs(&status.name).iter().map(|run| run_snapshot(run, on_wall)).collect(),
+            runs: self.runs_of(&status.name).iter().map(|run| run_snapshot(run, on_wall)).collect(),
             sockets: self.engine.sockets(&status.name).iter().map(socket_snapshot).collect(),
             output: Vec::new(),
         }

@@ -4,7 +4,7 @@
 //! Where the contract gives an event a meaning (what is forgiven, what ends a streak), that meaning is written down here
 //! once more, from the contract. What ought to follow from the facts stands in [`crate::rules`].
 
-use crate::places::{Places, Set, has};
+use crate::places::Places;
 use crate::records::{Past, Process, Run};
 use crate::rolling::Asked;
 use crate::rules::{Moment, Rest, Why, rest};
@@ -118,39 +118,6 @@ impl Facts {
         let runs = self.runs.iter_mut().filter(|run| run.process == process && run.undisturbed());
         for run in runs.filter(|run| run.spec.exec == exec) {
             run.waits = self.places.waits[process];
-        }
-    }
-
-    /// What leaves keeps its order where that led over processes that have other places now: it comes right after what leaves
-    /// before it.
-    fn keep_order(&mut self, former: &Places) {
-        let stays = |run: &Run| {
-            let wanted = self.spec(run.process).filter(|spec| spec.enabled);
-            run.undisturbed() && wanted.is_some_and(|spec| spec.exec == run.spec.exec)
-        };
-        let leaves = |process: usize| self.runs_of(process).count() > 0 && !self.runs_of(process).any(stays);
-        let moved = |process: usize| former.waits[process] != self.places.waits[process] || self.spec(process).is_none();
-        let behind = |process: usize| {
-            let places = self.runs_of(process).fold(0, |set, run| set | run.waits);
-            // By the process and whether one that moved lies before it.
-            let (mut reached, mut found) = ([places & former.known(), 0], 0);
-            let mut done = [0; 2];
-            while let Some((on, after)) = (0..2)
-                .flat_map(|after| (0..MOST).map(move |on| (on, after)))
-                .find(|&(on, after)| has(reached[after] & !done[after], on))
-            {
-                done[after] |= 1 << on;
-                if !leaves(on) {
-                    reached[usize::from(after == 1 || moved(on))] |= former.waits[on];
-                } else if after == 1 {
-                    found |= 1 << on;
-                }
-            }
-            found
-        };
-        let further: [Set; MOST] = std::array::from_fn(|process| if leaves(process) { behind(process) } else { 0 });
-        for run in &mut self.runs {
-            run.waits |= further[run.process];
         }
     }
 

@@ -34,11 +34,11 @@ pub(crate) fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
         return Fate::Go(Why::ByHand);
     }
     if let Some(asked) = run.asked {
-        let goes_on = can_roll(run, spec) && !is_replaced(facts, run, spec);
+        let goes_on = can_roll(run, spec) && !is_replaced(facts, run, spec, now);
         return if goes_on { Fate::Outlive } else { Fate::Go(asked.why) };
     }
     let obsolete = run.spec.exec != spec.exec;
-    if let Some(fate) = obsolete_fate(facts, run, spec).filter(|_| obsolete) {
+    if let Some(fate) = obsolete_fate(facts, run, spec, now).filter(|_| obsolete) {
         return fate;
     }
     let missed = spec.on_watch == OnWatch::Restart && has_missed(facts, run.process, run.read.as_ref(), spec);
@@ -64,10 +64,10 @@ fn can_roll(run: &Run, spec: &Spec) -> bool {
 }
 
 /// What is to become of a run whose identity is no longer wanted; `None`: as if nothing had changed.
-fn obsolete_fate(facts: &Facts, run: &Run, spec: &Spec) -> Option<Fate> {
+fn obsolete_fate(facts: &Facts, run: &Run, spec: &Spec, now: Time) -> Option<Fate> {
     let well = facts.runs_of(run.process).filter(|other| other.undisturbed() && !other.unhealthy);
     let is_right_there = { well }.any(|other| other.spec.exec == spec.exec);
-    if is_replaced(facts, run, spec) {
+    if is_replaced(facts, run, spec, now) {
         return Some(Fate::Go(Why::Changed));
     }
     match spec.on_change {
@@ -84,10 +84,12 @@ fn obsolete_fate(facts: &Facts, run: &Run, spec: &Spec) -> Option<Fate> {
 /// are to be replaced is there, or there is nothing left to do.
 ///
 /// Of those that were ready, one that is ready is better; then one that isn't on trial; then a newer one.
-fn is_replaced(facts: &Facts, run: &Run, spec: &Spec) -> bool {
+fn is_replaced(facts: &Facts, run: &Run, spec: &Spec, now: Time) -> bool {
     let well = facts.runs_of(run.process).filter(|other| other.undisturbed() && !other.unhealthy);
     let is_old = |other: &Run| other.asked.is_some() || other.spec.exec != spec.exec;
-    let has_heir = well.clone().any(|other| !is_old(other) && other.ready.is_some() && other.trial.is_none());
+    // One that has passed its trial and lapsed since has to stay ready once more.
+    let is_steady = |other: &Run| if spec.on_change == OnChange::Rolling { other.steady(now) } else { other.ready.is_some() };
+    let has_heir = well.clone().any(|other| !is_old(other) && is_steady(other) && other.trial.is_none());
     let serving = well.filter(|other| is_old(other) && other.was_ready);
     let best = serving.max_by_key(|other| (other.ready.is_some(), other.trial.is_none(), other.id));
     has_heir || best.is_some_and(|best| best.id != run.id) || rest(facts, run.process) == Rest::Completed

@@ -136,7 +136,11 @@ impl Facts {
             let mut noted = false;
             for (run, fate) in self.runs.iter_mut().zip(&moment.fates) {
                 match fate {
-                    Fate::Roll(why) => (run.asked, noted) = (Some(Asked { why: *why, stop_first: false }), true),
+                    Fate::Roll(why) => {
+                        (run.asked, noted) = (Some(Asked { why: *why, stop_first: false }), true);
+                        // Also if what it follows ends by itself before it is replaced.
+                        self.processes[run.process].causes += u32::from(matches!(why, Why::With(_)));
+                    }
                     Fate::Stay if run.trial.is_some() && run.steady(now) => {
                         (run.trial, noted) = (None, true);
                         self.processes[run.process].trying_since = None;

@@ -81,7 +81,8 @@ fn is_as_wanted(facts: &Facts, moment: &Moment, process: usize) -> bool {
     if past.is_some_and(|past| past.streak.is_some() && !past.success(spec) && past.run < run.id && !past.proven) {
         return false;
     }
-    let right = *run.spec == *spec || is_kept(facts, process, run);
+    let is_alone = facts.runs_of(process).all(|other| other.id == run.id || other.reported);
+    let right = is_alone && (*run.spec == *spec || is_kept(facts, process, run));
     let serves = run.undisturbed() && run.ready.is_some() && run.asked.is_none() && right;
     serves && !is_rejected(facts, process, run) && spec.exec.kind == ProcessKind::Service
 }

@@ -11,6 +11,8 @@ pub(crate) struct Server {
     definition: fn(&Site, &Target, u32) -> String,
     /// Its part where clients keep their connections, if that is another.
     keeping: Option<fn(&Site, &Target, u32) -> String>,
+    /// It answers a request on a kept connection with status 500 now and then as it stops.
+    pub(crate) fails_kept: bool,
     /// It drops connections that it has accepted but not read yet when it stops.
     pub(crate) drops_unread: bool,
     /// How often each version answers before the next one is saved.
@@ -26,6 +28,7 @@ pub(crate) const SERVERS: [Server; 8] = [
         programs: &["puma"],
         definition: |_, _, _| puma("-C, puma.rb, -t, '4:4'"),
         keeping: Some(|_, _, _| puma("--no-config, -t, '16:16'")),
+        fails_kept: true,
         drops_unread: false,
         answers: 500,
     },
@@ -34,6 +37,7 @@ pub(crate) const SERVERS: [Server; 8] = [
         programs: &["puma"],
         definition: |_, _, _| puma("-C, puma.rb, -w, '2', -t, '4:4'"),
         keeping: Some(|_, _, _| puma("--no-config, -w, '2', -t, '16:16'")),
+        fails_kept: true,
         drops_unread: false,
         answers: 500,
     },
@@ -42,10 +46,19 @@ pub(crate) const SERVERS: [Server; 8] = [
         programs: &["gunicorn"],
         definition: |_, _, _| "command: gunicorn\n    args: [--preload, -w, '2', app:wsgi]\n    ready: {notify: true}".to_owned(),
         keeping: None,
+        fails_kept: false,
         drops_unread: false,
         answers: 500,
     },
-    Server { name: "nginx", programs: &["nginx"], definition: nginx, keeping: None, drops_unread: false, answers: 500 },
+    Server {
+        name: "nginx",
+        programs: &["nginx"],
+        definition: nginx,
+        keeping: None,
+        fails_kept: false,
+        drops_unread: false,
+        answers: 500,
+    },
     Server {
         name: "haproxy",
         programs: &["haproxy"],
@@ -55,6 +68,7 @@ pub(crate) const SERVERS: [Server; 8] = [
                 .to_owned()
         },
         keeping: None,
+        fails_kept: false,
         drops_unread: false,
         // It takes no notice of USR1 in its first moment.
         answers: 10_000,
@@ -64,10 +78,19 @@ pub(crate) const SERVERS: [Server; 8] = [
         programs: &["node"],
         definition: |_, _, _| "command: node\n    args: [server.js]\n    ready: {log: listening}".to_owned(),
         keeping: None,
+        fails_kept: false,
         drops_unread: false,
         answers: 500,
     },
-    Server { name: "unicorn", programs: &["unicorn"], definition: unicorn, keeping: None, drops_unread: false, answers: 500 },
+    Server {
+        name: "unicorn",
+        programs: &["unicorn"],
+        definition: unicorn,
+        keeping: None,
+        fails_kept: false,
+        drops_unread: false,
+        answers: 500,
+    },
     Server {
         name: "uvicorn",
         programs: &["uvicorn"],
@@ -75,6 +98,7 @@ pub(crate) const SERVERS: [Server; 8] = [
             "command: uvicorn\n    args: [--fd, '3', --no-access-log, app:asgi]\n    ready: {log: Uvicorn running}".to_owned()
         },
         keeping: None,
+        fails_kept: false,
         drops_unread: true,
         answers: 500,
     },

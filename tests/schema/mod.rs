@@ -19,6 +19,7 @@ const NOT_IN_SCHEMA: &[(&str, &str)] = &[
     ("unknown process", "depends on the names of other items"),
     ("depends on itself", "depends on another key"),
     ("is less than its", "needs comparing two values"),
+    ("must be shorter than", "needs comparing two values"),
     ("'s already (line", "needs comparing items of two lists, and of other files"),
     ("overlaps `", "needs comparing two values"),
     ("is twice in `listen`", "needs comparing two values"),

@@ -3,7 +3,7 @@
 use super::progress::{RestingState, changed_file, resting_state};
 use super::sockets::are_held;
 use super::view::{Row, View};
-use super::{KILL_PATIENCE, Plan, Step};
+use super::{KILL_PATIENCE, Plan, Step, Waiting};
 use crate::desired::DesiredProcess;
 use crate::diff::changed_fields;
 use crate::event::{Content, RunId};
@@ -11,8 +11,10 @@ use crate::observed::Run;
 use crate::reason::Reason;
 use crate::spec::{OnChange, OnWatch, Spec};
 use crate::text::Name;
+use crate::time::Time;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// What becomes of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,12 +142,12 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
         return Disposition::Stop(StopCause::ByHand);
     }
     if run.unwanted.is_some() {
-        let goes_on = rolls(&entry.spec, run) && !is_superseded(row, run, &entry.spec);
+        let goes_on = rolls(&entry.spec, run) && !is_superseded(view, row, run, &entry.spec, plan);
         return if goes_on { Disposition::KeepUntilReplaced } else { Disposition::Stop(StopCause::Unwanted) };
     }
     if !is_same(run, &entry.spec) {
         return match entry.spec.on_change {
-            _ if is_superseded(row, run, &entry.spec) => Disposition::Stop(StopCause::Changed),
+            _ if is_superseded(view, row, run, &entry.spec, plan) => Disposition::Stop(StopCause::Changed),
             OnChange::Keep if !has_current_run(row, &entry.spec) => health(view, run, plan),
             // A run that was ready once isn't given up because it is not ready for a moment.
             OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() => {
@@ -189,15 +191,23 @@ pub(crate) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
 
 /// Whether an outdated run is no longer needed: an up-to-date one is ready, another outdated one serves better, or the process has
 /// completed.
-fn is_superseded(row: &Row<'_>, run: &Run, wanted: &Arc<Spec>) -> bool {
+fn is_superseded(view: &View<'_>, row: &Row<'_>, run: &Run, wanted: &Arc<Spec>, plan: &mut Plan) -> bool {
+    let takes_over = healthy_runs(row).filter_map(|other| takes_over_at(other, wanted)).min();
+    if let Some(at) = takes_over.filter(|at| *at > view.now) {
+        plan.wake(at);
+        plan.wait(row.name, Waiting::Stable(at));
+    }
     let serves_better = |other: &Run| (other.unwanted.is_some() || !is_same(other, wanted)) && service(other) > service(run);
-    healthy_runs(row).any(|other| takes_over(other, wanted) || serves_better(other))
+    takes_over.is_some_and(|at| at <= view.now)
+        || healthy_runs(row).any(serves_better)
         || resting_state(row.process(), wanted) == RestingState::Completed
 }
 
-/// Whether a run has taken the place of those that are to be replaced.
-fn takes_over(run: &Run, wanted: &Arc<Spec>) -> bool {
-    run.ready.is_some() && run.replaces.is_none() && run.unwanted.is_none() && is_same(run, wanted)
+/// When a run has taken the place of those that are to be replaced, if it stays ready.
+fn takes_over_at(run: &Run, wanted: &Arc<Spec>) -> Option<Time> {
+    let stable = if wanted.on_change == OnChange::Rolling { run.spec.stable } else { Duration::ZERO };
+    let ready = run.ready.filter(|_| run.replaces.is_none() && run.unwanted.is_none() && is_same(run, wanted))?;
+    Some(ready + stable)
 }
 
 /// Whether a run serves until its replacement does. One that was ready once isn't given up because it is not ready for a moment.

@@ -9,6 +9,7 @@ use reconcile::event::{Event, Order, Refusal, RunId};
 use reconcile::spec::{OnWatch, Restart, Spec};
 use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::text::{Name, Text};
+use std::time::Duration;
 
 /// A server that is replaced by a rolling update.
 fn web(version: u32) -> Spec {
@@ -385,4 +386,22 @@ fn what_was_put_back_does_not_follow_the_same_replacement_again() {
     assert_eq!(stage.step([exited(1, 0), gone(1)]), NOTHING);
     stage.step([wanted(specs(2))]);
     assert_eq!(stage.step([started(5)]), ["stop db#3 (args changed)", "spawn web#6 (dependency db restarted)"]);
+}
+
+#[test]
+fn a_new_run_that_lapses_before_the_old_one_may_stop_has_to_stay_ready_again() {
+    let worker = |version| after(with(spec("worker", version), |spec| spec.stop.timeout = Duration::from_mins(1)), "web", false);
+    let mut stage = Stage::with([web(0), worker(0)], &[1]);
+    stage.step([ready(1)]);
+    stage.step([started(2)]);
+    // The worker has to be gone before the old run is told to stop, and takes its time.
+    assert_eq!(stage.step([wanted([web(1), worker(1)])]), ["stop worker#2 (args changed)", "spawn web#3 (args changed)"]);
+    stage.step([started(3)]);
+    stage.step([ready(3)]);
+    assert_eq!(stage.wait(1_000), NOTHING);
+    stage.step([unready(3)]);
+    stage.step([exited(2, 0), gone(2)]);
+    assert_eq!(stage.step([ready(3)]), NOTHING);
+    assert_eq!(stage.wait(999), NOTHING);
+    assert_eq!(stage.wait(1), ["stop web#1 (args changed)"]);
 }

@@ -5,7 +5,7 @@ use super::explain::{elapsed, explain, short_duration};
 use super::table::{Column, table};
 use super::{InstanceTarget, TIMEOUT, refused, rendered, unanswered, url};
 use crate::config::Severity;
-use crate::snapshot::{ConfigState, Exit, ProcessSnapshot, RolledBack, Rollout, RunSnapshot, Snapshot, Watch};
+use crate::snapshot::{ConfigState, Exit, ProcessSnapshot, RolledBack, RolloutSnapshot, RunSnapshot, Snapshot, Watch};
 use crate::terminal::columns::cut;
 use crate::terminal::{TerminalStyle, escape};
 use jiff::Timestamp;
@@ -48,7 +48,8 @@ fn json(snapshot: &Snapshot) -> String {
     }
     for process in value["processes"].as_array_mut().into_iter().flatten() {
         without(process, &["as_wanted", "entered_at", "failures", "waiting", "output"]);
-        for run in process["runs"].as_array_mut().into_iter().flatten() {
+        let runs = process.get_mut("runs").and_then(Value::as_array_mut);
+        for run in runs.into_iter().flatten() {
             without(run, &["state", "reason", "is_new", "started_at"]);
         }
     }
@@ -115,7 +116,7 @@ fn head(snapshot: &Snapshot, now: Timestamp, style: TerminalStyle) -> String {
         let _ = writeln!(text, "{rolled_back} generation {generation} was bad ({}); {to} is in force again", escape(reason));
         text.push_str("  change the file, or try it again by `navigator reload --retry`\n");
     }
-    if let Some(Rollout { state, until: Some(until), .. }) = &snapshot.rollout
+    if let Some(RolloutSnapshot { state, until: Some(until), .. }) = &snapshot.rollout
         && state == "trial"
     {
         let left = Duration::try_from(until.0.duration_since(now)).unwrap_or_default();

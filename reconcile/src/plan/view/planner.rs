@@ -76,10 +76,13 @@ fn leads_to_nothing(view: &View<'_>, step: &Step) -> bool {
     match step {
         Step::Start { after, .. } => is_last_in_row(view, *after),
         Step::Stop(id, why) => view.observed.run(*id).is_some_and(|run| {
-            let is_only_run = view.observed.processes().get(&run.spec.name).is_some_and(|process| process.runs.len() == 1);
-            // Its sockets may be closed. Without a grace it is killed at once. Another run of the process may have to be judged
-            // again. And the readiness deadline of a run that is up to date but for a file no longer counts.
+            let process = view.observed.processes().get(&run.spec.name);
+            let is_only_run = process.is_some_and(|process| process.runs.len() == 1 && process.sockets.is_none());
+            // Its sockets may be closed, and a failed replacement is put back. Without a grace it is killed at once. Another run of
+            // the process may have to be judged again. And the readiness deadline of a run that is up to date but for a file no
+            // longer counts.
             is_only_run
+                && run.replaces.is_none()
                 && run.spec.exec.sockets.is_empty()
                 && run.spec.stop.drain.is_none()
                 && !run.spec.stop.timeout.is_zero()
