@@ -5,7 +5,7 @@ use super::Bug;
 pub(crate) const BUGS: &[Bug] = &[
     Bug {
         title: "the time to wake is not that of the last plan",
-        code: "outcome.wake_at = «next.wake_at».into_iter().chain(self.next_proof()).min();",
+        code: "self.prove(now); return «next.wake_at»;",
         instead: "next.wake_at.filter(|_| outcome.actions.is_empty())",
     },
     Bug {
@@ -188,7 +188,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "two obsolete runs wait for each other's successor",
-        code: "healthy_runs(row).any(|other| takes_over(other, wanted) || «serves_better(other)»)",
+        code: "|| «healthy_runs(row).any(serves_better)»",
         instead: "false",
     },
     Bug {
@@ -258,8 +258,8 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "an old run is stopped as soon as the new one is ready",
-        code: "«run.ready.is_some() && run.replaces.is_none()» && run.unwanted.is_none() && is_same(run, wanted)",
-        instead: "run.ready.is_some()",
+        code: "«run.ready.filter(|_| takes_over).map(|ready| ready + stable)»",
+        instead: "run.ready.filter(|_| is_same(run, wanted))",
     },
     Bug {
         title: "a new run has taken over before it stayed ready",

@@ -206,8 +206,8 @@ fn is_superseded(view: &View<'_>, row: &Row<'_>, run: &Run, wanted: &Arc<Spec>, 
 /// When a run has taken the place of those that are to be replaced, if it stays ready.
 fn takes_over_at(run: &Run, wanted: &Arc<Spec>) -> Option<Time> {
     let stable = if wanted.on_change == OnChange::Rolling { run.spec.stable } else { Duration::ZERO };
-    let ready = run.ready.filter(|_| run.replaces.is_none() && run.unwanted.is_none() && is_same(run, wanted))?;
-    Some(ready + stable)
+    let takes_over = run.replaces.is_none() && run.unwanted.is_none() && is_same(run, wanted);
+    run.ready.filter(|_| takes_over).map(|ready| ready + stable)
 }
 
 /// Whether a run serves until its replacement does. One that was ready once isn't given up because it is not ready for a moment.
