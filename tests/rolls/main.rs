@@ -119,7 +119,9 @@ fn clients_that_keep_their_connections_lose_only_idle_ones() {
         let site = Site::new();
         for target in targets(&site) {
             let figures = replace(server, &site, &target, &Run { rolling: true, keep_alive: true });
-            assert!(figures.closed <= u64::from(rolls()) * CLIENTS, "{}: {figures}", server.name);
+            // One for each client and save, and now and then a second: a client may reconnect to a worker of the old run that
+            // hasn't stopped to accept yet.
+            assert!(figures.closed <= u64::from(rolls()) * CLIENTS * 2, "{}: {figures}", server.name);
         }
     }
 }
