@@ -9,10 +9,6 @@ pub(crate) struct Server {
     pub(crate) programs: &'static [&'static str],
     /// Its part of the definition: what differs from server to server.
     definition: fn(&Site, &Target, u32) -> String,
-    /// Its part where clients keep their connections, if that is another.
-    keeping: Option<fn(&Site, &Target, u32) -> String>,
-    /// It answers a request on a kept connection with status 500 now and then as it stops.
-    pub(crate) fails_kept: bool,
     /// It drops connections that it has accepted but not read yet when it stops.
     pub(crate) drops_unread: bool,
     /// How often each version answers before the next one is saved.
@@ -27,8 +23,6 @@ pub(crate) const SERVERS: [Server; 8] = [
         name: "puma",
         programs: &["puma"],
         definition: |_, _, _| puma("-C, puma.rb, -t, '4:4'"),
-        keeping: Some(|_, _, _| puma("--no-config, -t, '16:16'")),
-        fails_kept: true,
         drops_unread: false,
         answers: 500,
     },
@@ -36,8 +30,6 @@ pub(crate) const SERVERS: [Server; 8] = [
         name: "puma-cluster",
         programs: &["puma"],
         definition: |_, _, _| puma("-C, puma.rb, -w, '2', -t, '4:4'"),
-        keeping: Some(|_, _, _| puma("--no-config, -w, '2', -t, '16:16'")),
-        fails_kept: true,
         drops_unread: false,
         answers: 500,
     },
@@ -45,20 +37,10 @@ pub(crate) const SERVERS: [Server; 8] = [
         name: "gunicorn",
         programs: &["gunicorn"],
         definition: |_, _, _| "command: gunicorn\n    args: [--preload, -w, '2', app:wsgi]\n    ready: {notify: true}".to_owned(),
-        keeping: None,
-        fails_kept: false,
         drops_unread: false,
         answers: 500,
     },
-    Server {
-        name: "nginx",
-        programs: &["nginx"],
-        definition: nginx,
-        keeping: None,
-        fails_kept: false,
-        drops_unread: false,
-        answers: 500,
-    },
+    Server { name: "nginx", programs: &["nginx"], definition: nginx, drops_unread: false, answers: 500 },
     Server {
         name: "haproxy",
         programs: &["haproxy"],
@@ -67,8 +49,6 @@ pub(crate) const SERVERS: [Server; 8] = [
              stop: {drain: {signal: USR1, timeout: 30s}}"
                 .to_owned()
         },
-        keeping: None,
-        fails_kept: false,
         drops_unread: false,
         // It takes no notice of USR1 in its first moment.
         answers: 10_000,
@@ -77,28 +57,16 @@ pub(crate) const SERVERS: [Server; 8] = [
         name: "node",
         programs: &["node"],
         definition: |_, _, _| "command: node\n    args: [server.js]\n    ready: {log: listening}".to_owned(),
-        keeping: None,
-        fails_kept: false,
         drops_unread: false,
         answers: 500,
     },
-    Server {
-        name: "unicorn",
-        programs: &["unicorn"],
-        definition: unicorn,
-        keeping: None,
-        fails_kept: false,
-        drops_unread: false,
-        answers: 500,
-    },
+    Server { name: "unicorn", programs: &["unicorn"], definition: unicorn, drops_unread: false, answers: 500 },
     Server {
         name: "uvicorn",
         programs: &["uvicorn"],
         definition: |_, _, _| {
             "command: uvicorn\n    args: [--fd, '3', --no-access-log, app:asgi]\n    ready: {log: Uvicorn running}".to_owned()
         },
-        keeping: None,
-        fails_kept: false,
         drops_unread: true,
         answers: 500,
     },
@@ -137,7 +105,7 @@ fn unicorn(_: &Site, target: &Target, _: u32) -> String {
 impl Server {
     /// The configuration with this version of the server.
     pub(crate) fn configuration(&self, site: &Site, target: &Target, version: u32, run: &super::Run) -> String {
-        let definition = self.keeping.filter(|_| run.keep_alive).unwrap_or(self.definition)(site, target, version);
+        let definition = (self.definition)(site, target, version);
         let on_change = if run.rolling { "on_change: rolling\n    rolling: {stable: 100ms}" } else { "on_change: restart" };
         format!(
             "managed_processes:\n  - name: web\n    {definition}\n    listen: {target}\n    {on_change}\n    \
