@@ -159,8 +159,8 @@ impl Engine {
     }
 
     /// More plans than one step can need. Each plan but the last begins something. Within one step a process begins or forgets its
-    /// delay, is reported to wait, gets and loses sockets and is started, and a run is updated, reloaded, drained, stopped, killed and reported, and so is what its main
-    /// process left behind: each at most once.
+    /// delay, is reported to wait, gets and loses sockets and is started, and a run is updated, reloaded, drained, stopped, killed and
+    /// reported, and so is what its main process left behind: each at most once.
     fn most_plans(&self) -> usize {
         const OF_ONE: usize = 12;
         1 + OF_ONE * (self.desired.entries().len() + self.observed.processes().len() + self.observed.runs())
@@ -223,7 +223,7 @@ impl Engine {
             if let Some(rejected) = next.filter(|_| replaced.is_some()).and_then(|next| rejected(file, next)) {
                 return ChangeClass::Stale(rejected);
             }
-            match change(former.map(|former| in_force(former, serving)), next.map(|spec| &**spec)) {
+            match change(former.map(|former| running_or_wanted(former, serving)), next.map(|spec| &**spec)) {
                 ChangeClass::Replace(fields) if keeps(serving, next) => ChangeClass::Stale(fields),
                 change => change,
             }
@@ -237,7 +237,7 @@ impl Engine {
 }
 
 /// The definition that a process runs or, where it doesn't run, the one that was wanted.
-fn in_force<'a>(wanted: &'a Arc<Spec>, serving: Option<&'a Run>) -> &'a Spec {
+fn running_or_wanted<'a>(wanted: &'a Arc<Spec>, serving: Option<&'a Run>) -> &'a Spec {
     let run = serving.filter(|_| wanted.enabled);
     run.map_or(wanted, |run| &run.spec)
 }

@@ -97,7 +97,7 @@ impl Engine {
         reports.push(Report::Accepted(Summary { generation: self.generation, ..summary }));
         self.forget_changed_put_backs(&file);
         self.file = file;
-        let in_force = self.in_force(&self.file).map_or_else(|| self.file.clone(), Arc::new);
+        let in_force = self.file_in_force();
         let former = core::mem::replace(&mut self.desired, in_force);
         self.planner.reset(&self.desired);
         self.apply_changed_definitions(&former);
@@ -262,10 +262,13 @@ impl Engine {
         }
         reports.push(report_of(run, TransitionKind::Starting(run.reason.clone())));
         reports.push(report_of(run, TransitionKind::Started));
-        let (name, listeners) = (run.spec.name.clone(), run.spec.exec.sockets.clone());
+        if run.spec.exec.sockets.is_empty() {
+            return;
+        }
+        let spec = run.spec.clone();
         // A start gets by itself what was refused before.
-        if let Some(held) = self.observed.process_mut(&name).and_then(|process| process.sockets.as_deref_mut())
-            && held.listeners == listeners
+        if let Some(held) = self.observed.process_mut(&spec.name).and_then(|process| process.sockets.as_deref_mut())
+            && held.listeners == spec.exec.sockets
         {
             held.state = HoldState::Held;
         }
@@ -326,7 +329,6 @@ impl Engine {
         if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
             return;
         }
-        let mut is_changed = false;
         let process: &mut ProcessFacts = self.observed.process_or_new(name);
         for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
         {
@@ -337,9 +339,9 @@ impl Engine {
                 None => *read = Some(content.clone()),
             }
         }
-        if process.content.as_ref().is_some_and(|former| content.first_difference(former).is_some()) {
+        let is_changed = process.content.as_ref().is_some_and(|former| content.first_difference(former).is_some());
+        if is_changed {
             process.watch_restarts.files_changed(now);
-            is_changed = true;
         }
         process.content = Some(content);
         if is_changed {

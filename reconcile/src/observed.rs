@@ -262,6 +262,11 @@ impl Run {
         self.stop.is_none() && self.killed.is_none() && self.exit.is_none()
     }
 
+    /// Whether it has yet to take the place of another run.
+    pub(crate) fn is_new(&self) -> bool {
+        self.replaces.is_some() && self.is_undisturbed()
+    }
+
     /// Whether its program doesn't run yet.
     pub(crate) fn is_under_way(&self) -> bool {
         self.up.is_none() && self.exit.is_none()

@@ -6,6 +6,7 @@
 
 use crate::engine::Engine;
 use crate::event::RunId;
+use crate::observed::Run;
 use crate::pending_reason::{Waits, survivors};
 use crate::plan::{Block, Waiting};
 use crate::state::ProcessState;
@@ -89,7 +90,7 @@ fn up(engine: &Engine, name: &Name, former: Option<RunId>) -> OrderProgress {
 /// Whether a new run has yet to take the place of the old one.
 fn is_replacing(engine: &Engine, name: &Name) -> bool {
     let runs = engine.observed().processes().get(name).map_or(&[][..], |process| &process.runs);
-    runs.iter().any(|run| run.replaces.is_some() && run.is_undisturbed())
+    runs.iter().any(Run::is_new)
 }
 
 fn down(engine: &Engine, name: &Name) -> OrderProgress {

@@ -62,6 +62,11 @@ impl Engine {
         if self.put_back.is_empty() { None } else { file.with_replaced(replace) }
     }
 
+    /// The definitions that are in force by the present file.
+    pub(crate) fn file_in_force(&self) -> Arc<Desired> {
+        self.in_force(&self.file).map_or_else(|| self.file.clone(), Arc::new)
+    }
+
     /// Forgets what was put back and is no longer in the file like this.
     pub(crate) fn forget_changed_put_backs(&mut self, file: &Desired) {
         self.put_back.retain(|name, put_back| file.get(name).is_some_and(|entry| entry.spec == put_back.rejected.0));
@@ -148,7 +153,7 @@ impl Engine {
 
     /// Puts the definitions in force that are to be so now. The one of a process comes from this generation.
     fn renew_force(&mut self, name: &Name, generation: u64) {
-        self.desired = self.in_force(&self.file).map_or_else(|| self.file.clone(), Arc::new);
+        self.desired = self.file_in_force();
         Arc::make_mut(&mut self.since).insert(name.clone(), generation);
         // What counts as a failure may be something else by this definition.
         self.observed.unproven.insert(name.clone());

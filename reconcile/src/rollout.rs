@@ -106,30 +106,31 @@ impl Engine {
 
     /// Whether a configuration is known to be bad, so that it isn't tried again.
     pub fn is_known_bad(&self, wanted: &Desired) -> bool {
-        self.rollout.bad.as_ref().is_some_and(|bad| bad.to.is_some() && *bad.file == *wanted)
+        self.rollout.bad.as_ref().is_some_and(|bad| bad.is_undone() && *bad.file == *wanted)
     }
 
     /// Whether the configuration of the file was undone.
-    pub(crate) fn is_rolled_back(&self) -> bool {
-        self.rollout.bad.as_ref().is_some_and(|bad| bad.to.is_some())
+    pub fn is_rolled_back(&self) -> bool {
+        self.rollout.bad.as_ref().is_some_and(Bad::is_undone)
     }
 
     /// Records that the file no longer has a bad configuration.
     pub(crate) fn end_rollback(&mut self) {
-        self.rollout.bad = self.rollout.bad.take().filter(|bad| bad.to.is_none());
+        self.rollout.bad.take_if(|bad| bad.is_undone());
     }
 
     /// Begins the trial of a new configuration, right before it is put in force.
     pub(crate) fn begin_trial(&mut self, now: Time, wanted: &Desired) {
+        let Some(settings) = wanted.rollback() else {
+            self.rollout = Rollout::default();
+            return;
+        };
         // One that was in force before rollback was asked for is good if everything is as it says.
         if self.rollout.good.is_none() && self.generation > 0 && self.rollout.trial.is_none() && self.all_as_wanted() {
             self.rollout.good = Some((self.file.clone(), self.generation));
         }
         self.rollout.bad = None;
-        self.rollout.trial = wanted.rollback().map(|settings| Trial { since: now, settings, converged: None });
-        if self.rollout.trial.is_none() {
-            self.rollout.good = None;
-        }
+        self.rollout.trial = Some(Trial { since: now, settings, converged: None });
     }
 
     /// Judges the configuration on trial after a step with these reports. Returns whether another one is wanted now.
@@ -161,7 +162,7 @@ impl Engine {
 
     /// Tries the configuration of the file again that was undone.
     pub(crate) fn retry_rollout(&mut self, now: Time, reports: &mut Vec<Report>) {
-        if let Some(bad) = self.rollout.bad.take_if(|bad| bad.to.is_some()) {
+        if let Some(bad) = self.rollout.bad.take_if(|bad| bad.is_undone()) {
             self.begin_trial(now, &bad.file);
             self.adopt(bad.file, reports);
         }
@@ -211,6 +212,13 @@ impl Engine {
             return true;
         }
         false
+    }
+}
+
+impl Bad {
+    /// Whether another one is wanted instead.
+    fn is_undone(&self) -> bool {
+        self.to.is_some()
     }
 }
 

@@ -43,7 +43,7 @@ pub struct SocketStatus<'a> {
 impl Engine {
     /// The runs of a process that are not gone, oldest first.
     pub fn runs(&self, name: &Name) -> Vec<RunStatus> {
-        self.observed.processes().get(name).map_or(&[][..], |process| &process.runs).iter().map(status).collect()
+        self.observed.processes().get(name).map_or(&[][..], |process| &process.runs).iter().map(RunStatus::of).collect()
     }
 
     /// The sockets that navigator holds for a process, or is to hold.
@@ -60,17 +60,19 @@ impl Engine {
     }
 }
 
-fn status(run: &Run) -> RunStatus {
-    let (state, reason) = state_of_run(run);
-    let is_running = run.exit.is_none();
-    RunStatus {
-        pid: run.pid.filter(|_| is_running),
-        generation: run.generation,
-        state,
-        reason,
-        ready: run.ready.is_some() && run.is_undisturbed(),
-        draining: is_running && run.stop.as_ref().is_some_and(|stop| stop.drains_until.is_some()),
-        is_new: run.replaces.is_some() && run.is_undisturbed(),
-        since: run.up.filter(|_| is_running),
+impl RunStatus {
+    pub(crate) fn of(run: &Run) -> RunStatus {
+        let (state, reason) = state_of_run(run);
+        let is_running = run.exit.is_none();
+        RunStatus {
+            pid: run.pid.filter(|_| is_running),
+            generation: run.generation,
+            state,
+            reason,
+            ready: run.ready.is_some() && run.is_undisturbed(),
+            draining: is_running && run.stop.as_ref().is_some_and(|stop| stop.drains_until.is_some()),
+            is_new: run.is_new(),
+            since: run.up.filter(|_| is_running),
+        }
     }
 }

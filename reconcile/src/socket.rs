@@ -36,6 +36,8 @@ pub struct Listener {
 impl Listener {
     /// The default of [`Listener::backlog`].
     pub const BACKLOG: u32 = 4096;
+    /// The number of a program's first socket (`sd_listen_fds(3)`).
+    pub const FIRST_DESCRIPTOR: u32 = 3;
     /// The default of [`Listener::mode`].
     pub const MODE: u32 = 0o666;
 

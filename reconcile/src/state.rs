@@ -9,6 +9,7 @@ use crate::observed::{ObservedProcess, Past, Run};
 use crate::orders::Orders;
 use crate::plan::{RestingState, is_same, resting_state};
 use crate::reason::Reason;
+use crate::run_status::RunStatus;
 use crate::socket::HoldState;
 use crate::spec::{OnChange, ProcessKind, Spec, Tier};
 use crate::text::Name;
@@ -149,8 +150,9 @@ impl Engine {
     fn status_of(&self, name: &Name, entry: Option<&DesiredProcess>, process: Option<&ObservedProcess>) -> ProcessStatus {
         let wanted = entry.map(|entry| &entry.spec);
         let run = process.and_then(|process| shown_run(&process.runs));
-        let (state, reason) = match run {
-            Some(run) => state_of_run(run),
+        let shown = run.map(RunStatus::of);
+        let (state, reason) = match &shown {
+            Some(shown) => (shown.state, shown.reason.clone()),
             None => state_without_run(process, &self.orders, name, wanted),
         };
         let not_in_force = process.and_then(|process| self.not_in_force(process, wanted?, run?));
@@ -179,15 +181,15 @@ impl Engine {
             tier: wanted.or(run.map(|run| &run.spec)).map(|spec| spec.tier).unwrap_or_default(),
             state,
             as_wanted,
-            pid: run.filter(|run| run.exit.is_none()).and_then(|run| run.pid),
+            pid: shown.as_ref().and_then(|shown| shown.pid),
             stale: is_stale,
-            ready: run.is_some_and(|run| run.ready.is_some() && run.is_undisturbed()),
-            since: run.filter(|run| run.exit.is_none()).and_then(|run| run.up),
+            ready: shown.as_ref().is_some_and(|shown| shown.ready),
+            since: shown.as_ref().and_then(|shown| shown.since),
             restarts: process.map_or(0, |process| process.restarts),
             failures: past_of(process).and_then(|past| past.streak).map_or(0, |streak| streak.length),
             entered: run.map_or_else(|| past_of(process).map(|past| past.at), |run| Some(entered(run))),
             last_exit: past_of(process).map(|past| past.status.clone()),
-            generation: run.map_or_else(|| self.generation_of(name), |run| run.generation),
+            generation: shown.map_or_else(|| self.generation_of(name), |shown| shown.generation),
             reason: not_in_force.unwrap_or(reason),
         }
     }

@@ -7,13 +7,10 @@ use super::source_map::SourceSpan;
 use super::subject::OWNER;
 use super::tree::{MapEntry, NodeKind, entry};
 use hyper::Uri;
-use reconcile::socket::Address;
+use reconcile::socket::{Address, Listener};
 use reconcile::spec::{Announce, OnChange, Probe, ProcessKind};
 use reconcile::variables::Variables;
 use std::net::IpAddr;
-
-/// The first descriptor of a socket (`sd_listen_fds(3)`).
-const FIRST_DESCRIPTOR: u32 = 3;
 
 /// The variables that navigator sets for a process with sockets.
 pub(super) const SOCKET_VARIABLES: [&str; 3] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
@@ -100,7 +97,8 @@ impl<'a> Serving<'_, 'a> {
     /// The descriptor of `ready.fd` is one of a socket.
     fn descriptor(&self, listen: &MapEntry) -> Option<Problem> {
         let Some(Announce::Fd(descriptor)) = self.draft.spec.exec.announce else { return None };
-        let free = FIRST_DESCRIPTOR.saturating_add(u32::try_from(self.draft.spec.exec.sockets.len()).unwrap_or(u32::MAX));
+        let free =
+            Listener::FIRST_DESCRIPTOR.saturating_add(u32::try_from(self.draft.spec.exec.sockets.len()).unwrap_or(u32::MAX));
         let fd = self.part("ready", "fd").filter(|_| descriptor < free)?;
         let problem =
             Problem::error(fd.value.span, format!("`ready.fd`{OWNER}: descriptor {descriptor} is a socket of `listen`"));

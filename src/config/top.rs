@@ -1,6 +1,7 @@
 //! The keys at the top of the main file and of included files.
 
 use super::fields::is_field;
+use super::parts::{part, set};
 use super::problems::{Problem, Problems};
 use super::reader::{FieldReader, NodeReader, beside, keys};
 use super::redact::short;
@@ -43,26 +44,18 @@ pub(super) static TOP: &[ConfigKey] = &[
 
 /// The keys of `rollback`.
 static ROLLBACK: &[FieldReader<Rollback>] = &[
-    FieldReader {
-        key: ConfigKey::new("bake", ValueShape::Duration, ChangeEffect::None)
+    part(
+        key("bake", ValueShape::Duration)
             .default("30s")
             .means("time that everything has to stay well until the configuration is good"),
-        read: |reader, node, rollback| {
-            if let Some(bake) = reader.duration(node) {
-                rollback.bake = bake;
-            }
-        },
-    },
-    FieldReader {
-        key: ConfigKey::new("deadline", ValueShape::SomeDuration, ChangeEffect::None)
+        |reader, node, rollback| set(&mut rollback.bake, reader.duration(node)),
+    ),
+    part(
+        key("deadline", ValueShape::SomeDuration)
             .default("10m")
             .means("time after which the configuration is bad if it is not good"),
-        read: |reader, node, rollback| {
-            if let Some(deadline) = reader.some_duration(node) {
-                rollback.deadline = deadline;
-            }
-        },
-    },
+        |reader, node, rollback| set(&mut rollback.deadline, reader.some_duration(node)),
+    ),
 ];
 
 const fn reads(key: ConfigKey, read: fn(&mut NodeReader<'_, '_, '_>, &Node, &mut Settings)) -> FieldReader<Settings> {

@@ -13,6 +13,7 @@ use crate::sys;
 use crate::sys::clone::{self, Child, CloneFailure, SetLimit, Stack, Stage, StartedChild};
 use crate::sys::slot::Slot;
 use reconcile::event::Refusal;
+use reconcile::socket::Listener;
 use reconcile::spec::{Exec, InheritEnv, Limit, Output};
 use reconcile::text::Text;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -241,9 +242,6 @@ impl ExecImage<'_> {
     }
 }
 
-/// The number of a program's first socket, as in `sd_listen_fds(3)`.
-const FIRST_SOCKET: u32 = 3;
-
 /// The descriptors that a program is passed, beside its standard streams.
 struct PassedFds<'a> {
     passed: Vec<(BorrowedFd<'a>, u32)>,
@@ -253,7 +251,7 @@ struct PassedFds<'a> {
 
 impl<'a> PassedFds<'a> {
     fn of(start: &'a SpawnParameters<'_>) -> Result<PassedFds<'a>, Errno> {
-        let sockets = start.sockets.iter().map(AsFd::as_fd).zip(FIRST_SOCKET..);
+        let sockets = start.sockets.iter().map(AsFd::as_fd).zip(Listener::FIRST_DESCRIPTOR..);
         let further = start.extras.descriptor.iter().map(|(descriptor, number)| (descriptor.as_fd(), *number));
         let passed: Vec<_> = sockets.chain(further).collect();
         let above = passed.iter().map(|(_, number)| number + 1).max().unwrap_or(0).cast_signed();

@@ -153,7 +153,7 @@ pub struct ProcessSnapshot {
     pub pid: Option<u32>,
     /// Whether it runs and is ready.
     pub ready: bool,
-    /// Whether it keeps running an older definition, because of `on_change: none`.
+    /// Whether it keeps running an older definition: because of `on_change: none`, or because the new one can't take over.
     pub stale: bool,
     /// The generation of the definition that it runs.
     pub generation: u64,

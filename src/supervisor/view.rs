@@ -140,7 +140,7 @@ impl LoopView {
         if names.is_empty() {
             return *self.converged.get_or_init(|| self.engine.is_converged());
         }
-        if matches!(self.engine.rollout(), Some(RolloutState::RolledBack { .. })) {
+        if self.engine.is_rolled_back() {
             return false;
         }
         names.iter().all(|name| self.engine.is_as_wanted(name))
@@ -153,9 +153,8 @@ impl LoopView {
             let is_failed = |status: ProcessStatus| status.state == ProcessState::Failed;
             self.engine.put_back(name).is_some() || self.engine.status(name).is_some_and(is_failed)
         };
-        let is_rolled_back = matches!(self.engine.rollout(), Some(RolloutState::RolledBack { .. }));
         !self.file.errors.is_empty()
-            || is_rolled_back
+            || self.engine.is_rolled_back()
             || (self.upcoming.is_none()
                 && if names.is_empty() { self.names().any(has_failed) } else { names.iter().any(has_failed) })
     }

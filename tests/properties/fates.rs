@@ -63,7 +63,7 @@ fn can_roll(run: &Run, spec: &Spec) -> bool {
     spec.on_change == OnChange::Rolling && !stop_first && run.was_ready && !run.unhealthy
 }
 
-/// What is to become of a run whose identity is no longer wanted; `None`: as if nothing had changed.
+/// What is to become of a run with an identity that is no longer wanted; `None`: as if nothing had changed.
 fn obsolete_fate(facts: &Facts, run: &Run, spec: &Spec, now: Time) -> Option<Fate> {
     let well = facts.runs_of(run.process).filter(|other| other.undisturbed() && !other.unhealthy);
     let is_right_there = { well }.any(|other| other.spec.exec == spec.exec);

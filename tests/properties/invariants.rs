@@ -55,7 +55,7 @@ pub(crate) fn check_action(facts: &Facts, moment: &Moment, before: &Free, action
             found.map_or(Ok(None), |run| match run.drain {
                 Some(until) => {
                     let is_over = moment.now() >= until && run.exit.is_none();
-                    ensure(is_over, "who finishes his work isn't told to end before his time", || run.id).map(|()| None)
+                    ensure(is_over, "what finishes its work isn't told to end before its time", || run.id).map(|()| None)
                 }
                 None => check_end(facts, before, moment, run).map(Some),
             })
@@ -270,7 +270,7 @@ impl Watch<'_> {
             &subject
         })?;
         if let Some(until) = run.drain.filter(|_| run.exit.is_none()) {
-            return self.deadline(until, "who doesn't finish his work in time is told to end", &subject);
+            return self.deadline(until, "what doesn't finish its work in time is told to end", &subject);
         }
         if let Some(since) = run.told.or(run.rest_stop) {
             return self.deadline(since + run.spec.stop.timeout, "what doesn't stop in time is killed", &subject);

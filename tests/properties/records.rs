@@ -67,7 +67,7 @@ pub(crate) struct Run {
     pub(crate) process: usize,
     pub(crate) spec: Arc<Spec>,
     pub(crate) begun: Time,
-    /// The run whose exec comes before its own.
+    /// The run that has its exec before this one.
     pub(crate) after: Option<RunId>,
     /// The newest run there was when it took over its definition.
     pub(crate) taken_over: RunId,

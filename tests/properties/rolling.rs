@@ -129,7 +129,7 @@ impl Facts {
         }
     }
 
-    /// All answers for this moment, once it is noted what they decide for good: who is to be replaced, and who is on trial no longer.
+    /// All answers for this moment, once it is noted what they decide for good: what is to be replaced, and what is on trial no longer.
     pub(crate) fn judged(&mut self, now: Time) -> Moment {
         loop {
             let moment = Moment::of(self, now);

@@ -165,7 +165,7 @@ impl Wish {
         let mut taken = Vec::new();
         for spec in &mut self.specs {
             if spec.exec.kind == ProcessKind::Task {
-                // Tasks serve nobody.
+                // Tasks serve no clients.
                 (spec.exec.sockets, spec.stop.drain) = (Vec::new(), None);
                 if spec.on_change == OnChange::Rolling {
                     spec.on_change = OnChange::Restart;

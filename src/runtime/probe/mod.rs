@@ -283,10 +283,10 @@ impl ProbedRun {
         if spec.exec.sockets.is_empty() {
             return;
         }
-        let announces = spec.ready.is_some() || spec.exec.announce.is_some();
+        let has_readiness = spec.has_readiness();
         let (state, context, commands) = (Arc::clone(&self.state), self.context.clone(), commands.clone());
         self.keepers = Task::new(async move {
-            if announces {
+            if has_readiness {
                 state.until_ready().await;
             } else {
                 sleep_until(Instant::now() + TIME_TO_CLOSE).await;
