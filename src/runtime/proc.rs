@@ -74,6 +74,15 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     })
 }
 
+/// Whether a process runs on with code of its own when it gets this signal: it catches it, or blocks it and may read it. Known
+/// until the process is reaped; nothing handles a signal afterwards.
+pub(super) fn handles(pid: u32, signal: i32) -> bool {
+    let status = read_file(format!("/proc/{pid}/status")).unwrap_or_default();
+    let lines = std::str::from_utf8(&status).unwrap_or_default().lines();
+    let masks = lines.filter_map(|line| line.strip_prefix("SigCgt:").or_else(|| line.strip_prefix("SigBlk:")));
+    masks.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).any(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
 /// Identifies this boot of the kernel and this pid namespace. Pids recorded under another one mean nothing.
 pub(super) fn boot() -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -280,6 +289,14 @@ mod tests {
     fn only_processes_of_our_executable_run_our_program() {
         assert!(runs_our_program(std::process::id()));
         assert!(!runs_our_program(1), "this test is not process 1");
+    }
+
+    #[test]
+    fn a_caught_signal_is_handled() {
+        let own = std::process::id();
+        assert!(handles(own, libc::SIGSEGV), "the standard library catches overflows of the stack");
+        assert!(!handles(own, libc::SIGTERM));
+        assert!(!handles(0, libc::SIGSEGV), "no process has that pid");
     }
 
     #[test]

@@ -158,6 +158,11 @@ impl TreeMembers {
         self.0.get(&pid).is_some_and(ProcessHandle::has_pid)
     }
 
+    /// Their pids, as long as they are not reaped by us. Another parent may have reaped one.
+    pub(super) fn pids(&self) -> impl Iterator<Item = u32> {
+        self.0.keys().copied()
+    }
+
     /// Adds these.
     pub(super) fn add(&mut self, found: Vec<(u32, ProcessHandle)>) {
         self.0.extend(found);

@@ -2,7 +2,8 @@
 
 use crate::host::{Host, children, on_host, script};
 use reconcile::event::{Pid, RunId};
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 /// So many that all processes of the host are scanned at once, and that spawners remove the control groups.
@@ -54,6 +55,8 @@ fn every_process_of_many_trees_gets_the_stop_signal() {
 fn a_process_forked_while_many_are_stopped_gets_the_signal_too() {
     on_host("births", async |host| {
         let go = host.fifo("go");
+        // Where the others have already ended, nobody else reads what the first one says.
+        let _reader = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&go).expect("a reader");
         // On its signal, the first one makes all others fork at once, before most of them get theirs.
         let trigger = format!("trap 'echo >{}; exit 0' TERM; while :; do sleep 1 & wait $!; done", go.display());
         let parent = format!("read -r go <{}; sleep 3600 & wait", go.display());
@@ -69,6 +72,50 @@ fn a_process_forked_while_many_are_stopped_gets_the_signal_too() {
         // None is killed, and a process without a signal sleeps for an hour.
         all_gone(host, &runs).await;
         assert_eq!(children(), "");
+    });
+}
+
+/// Its program forks all the time, so that some fork comes between the list of its tree and the signals.
+#[test]
+fn a_process_forked_while_its_tree_is_stopped_gets_the_signal_too() {
+    /// Enough for several such forks.
+    const STOPS: usize = 50;
+    on_host("forks", async |host| {
+        for number in 0..STOPS {
+            let up = host.fifo(&format!("up-{number}"));
+            let forks = format!(
+                "for i in 1 2 3 4 5 6 7 8 9; do sleep 3600 & done; echo >{}; while :; do sleep 3600 & done",
+                up.display()
+            );
+            let run = host.spawn(script("parent", &forks));
+            host.read_fifo(&up).await;
+            host.stop(run);
+            host.gone(run).await;
+        }
+        assert_eq!(children(), "");
+    });
+}
+
+#[test]
+fn what_a_program_starts_because_of_its_signal_gets_none() {
+    const STOPS: usize = 50;
+    on_host("answers", async |host| {
+        let said = host.directory.join("said");
+        // Others fork meanwhile, so that navigator has a second look.
+        let noise = host.spawn(script("noise", "while :; do (:); done"));
+        for number in 0..STOPS {
+            let up = host.fifo(&format!("up-{number}"));
+            let answer = format!("sh -c \"sleep 0.01; echo {number} >>{}\"; exit 0", said.display());
+            let run = host
+                .spawn(script("graceful", &format!("trap '{answer}' TERM; echo >{}; read -r x <{}", up.display(), up.display())));
+            host.read_fifo(&up).await;
+            host.stop(run);
+            host.gone(run).await;
+        }
+        host.stop(noise);
+        host.gone(noise).await;
+        let said = fs::read_to_string(said).expect("they say so");
+        assert_eq!(said.lines().count(), STOPS);
     });
 }
 

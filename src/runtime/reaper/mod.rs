@@ -35,6 +35,7 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use stops::StopSent;
 use tokio::io::unix::AsyncFd;
 
 /// How long the environment of an orphan may be unreadable before the orphan counts as belonging to no run. A process that
@@ -98,6 +99,8 @@ struct TrackedRun {
     session: Option<u32>,
     /// The members that were sent the stop signal.
     signalled: TreeMembers,
+    /// The stop signal, if some members may not have been sent it.
+    stop_sent: Option<StopSent>,
     /// The members that were killed.
     killed: TreeMembers,
     /// Requested before the start's outcome was known.
@@ -320,6 +323,8 @@ impl Reaper {
             if has_former_main || orphans.iter().any(|&(_, run)| run == Some(id)) {
                 if self.runs[&id].is_killing {
                     self.kill_members(id);
+                } else {
+                    self.signal_missed(id);
                 }
             } else if !is_undecided && (is_certainly_empty || !self.is_populated(id)) {
                 self.report_gone(id);

@@ -31,6 +31,7 @@ impl Reaper {
             after: None,
             session: None,
             signalled,
+            stop_sent: None,
             killed,
             pending: None,
             is_killing: false,

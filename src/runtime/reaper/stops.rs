@@ -5,6 +5,9 @@ use super::super::tree::{ProcessHandle, send, send_all};
 use super::{MainProcess, PendingSignal, Reaper};
 use reconcile::event::RunId;
 
+/// Processes of a run's tree, parents before their children.
+type Members = Vec<(u32, ProcessHandle)>;
+
 /// Below this number, one scan for each run costs no more than one scan of all processes on this host.
 const MANY_STOPS: usize = 16;
 /// How many processes a full scan reads in the time that a scan for one run takes.
@@ -12,34 +15,79 @@ const SCAN_COST: usize = 8;
 /// How many processes other than main processes may be scanned for each stop.
 const OTHERS_PER_STOP: usize = 2;
 
+/// A stop signal that was sent to a tree while processes were created on this host, so that some of the tree's may be missed.
+pub(super) struct StopSent {
+    signal: i32,
+    /// The newest pid of the host when the tree was listed, and when its signals were sent.
+    newest: Option<(u32, u32)>,
+    /// Whether a member handles the signal, so that it may start something because of it.
+    is_handled: bool,
+}
+
+impl StopSent {
+    /// Whether this process of the tree was forked before the signals were sent. What a program starts because of its signal,
+    /// such as the commands of a shell's `trap`, was not. A process that doesn't handle a signal starts nothing because of it.
+    fn is_for(&self, pid: u32) -> bool {
+        !self.is_handled || self.newest.is_some_and(|(listed, sent)| is_forked_between(pid, listed, sent))
+    }
+}
+
 impl Reaper {
     /// Sends each run's signal, then `CONT`, to everything in its tree. For a run that is gone, this does nothing.
+    ///
+    /// A process with a pending signal can't fork, so only what was forked after its tree was listed can be missed. A second look
+    /// finds it below its parent, and [`Reaper::signal_missed`] when its parent has ended.
     pub(in crate::runtime) fn stop(&mut self, stops: &[(RunId, i32)]) {
         let stops: Vec<(RunId, i32)> = stops.iter().copied().filter(|&(id, signal)| self.has_program(id, signal)).collect();
-        let are_many = stops.len() >= MANY_STOPS && stops.len() * SCAN_COST >= self.main_pids.len();
-        let last_pid = if are_many { proc::last_pid() } else { None };
-        let Some(scan) = are_many.then(|| self.scan_all(stops.len() * OTHERS_PER_STOP)).flatten() else {
-            for (id, signal) in stops {
-                let scan = self.scan();
-                let found = self.members(&scan, id);
-                self.signal_members(id, signal, found);
-            }
+        if stops.is_empty() {
             return;
-        };
-        for &(id, signal) in &stops {
+        }
+        let listed = proc::last_pid();
+        let mut sent = Vec::with_capacity(stops.len());
+        self.with_each_tree(&stops, |reaper, (id, signal), found| {
+            sent.push(proc::last_pid());
+            reaper.signal_members(id, signal, found);
+        });
+        if listed.is_some() && proc::last_pid() == listed {
+            return;
+        }
+        for (&(id, signal), sent) in stops.iter().zip(sent) {
+            let Some(run) = self.runs.get_mut(&id) else { continue };
+            let is_handled = run.signalled.pids().any(|pid| proc::handles(pid, signal));
+            run.stop_sent = Some(StopSent { signal, newest: listed.zip(sent), is_handled });
+        }
+        self.with_each_tree(&stops, |reaper, (id, _), found| reaper.signal_those_missed(id, found));
+    }
+
+    /// Sends a run's stop signal to what was missed when it was sent, if anything was. Call it when one of our children has ended.
+    pub(super) fn signal_missed(&mut self, id: RunId) {
+        if self.runs.get(&id).is_some_and(|run| run.stop_sent.is_some()) {
+            let scan = self.scan();
             let found = self.members(&scan, id);
-            self.signal_members(id, signal, found);
+            self.signal_those_missed(id, found);
         }
-        // Only processes forked during the scan were missed: a process with a pending signal can't fork. No new pid: none.
-        if last_pid.is_some() && last_pid == proc::last_pid() {
-            return;
-        }
-        if let Some(scan) = self.scan_all(stops.len() * OTHERS_PER_STOP) {
-            for (id, signal) in stops {
-                let mut found = self.members(&scan, id);
-                found.retain(|&(pid, _)| self.runs.get(&id).is_some_and(|run| !run.signalled.holds(pid)));
-                self.signal_members(id, signal, found);
-            }
+    }
+
+    fn signal_those_missed(&mut self, id: RunId, found: Members) {
+        let Some(run) = self.runs.get(&id) else { return };
+        let Some(sent) = &run.stop_sent else { return };
+        let signal = sent.signal;
+        let missed = found.into_iter().filter(|&(pid, _)| !run.signalled.holds(pid) && sent.is_for(pid)).collect();
+        self.signal_members(id, signal, missed);
+    }
+
+    /// Calls `act` with the members of each of these runs, listed in one scan or in one for each.
+    fn with_each_tree(&mut self, stops: &[(RunId, i32)], mut act: impl FnMut(&mut Reaper, (RunId, i32), Members)) {
+        let are_many = stops.len() >= MANY_STOPS && stops.len() * SCAN_COST >= self.main_pids.len();
+        let common = if are_many { self.scan_all(stops.len() * OTHERS_PER_STOP) } else { None };
+        for &stop in stops {
+            let found = if let Some(scan) = &common {
+                self.members(scan, stop.0)
+            } else {
+                let scan = self.scan();
+                self.members(&scan, stop.0)
+            };
+            act(self, stop, found);
         }
     }
 
@@ -66,12 +114,31 @@ impl Reaper {
         true
     }
 
-    fn signal_members(&mut self, id: RunId, signal: i32, found: Vec<(u32, ProcessHandle)>) {
+    fn signal_members(&mut self, id: RunId, signal: i32, found: Members) {
         // One signal to all before the next, so that no process sees another end before it gets its own signal.
         let Some(run) = self.runs.get_mut(&id) else { return };
         for signal in [signal, libc::SIGCONT] {
             let _logged = send_all(&run.name, &found, signal);
         }
         run.signalled.add(found);
+    }
+}
+
+/// Whether a process was created after the one that was the newest first, and not after the one that was the newest last. The
+/// kernel numbers processes upwards, and begins again at the end of the range.
+fn is_forked_between(pid: u32, first: u32, last: u32) -> bool {
+    if first <= last { first < pid && pid <= last } else { first < pid || pid <= last }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pids_between_two_are_told_also_where_the_numbers_begin_again() {
+        let between = |first, last| [2, 10, 11, 20, 21, 99].map(|pid| is_forked_between(pid, first, last));
+        assert_eq!(between(10, 20), [false, false, true, true, false, false]);
+        assert_eq!(between(20, 10), [true, true, false, false, true, true]);
+        assert_eq!(between(10, 10), [false; 6]);
     }
 }
