@@ -21,6 +21,9 @@ pub struct Listener {
     pub shown: Text,
     /// How many connections may wait to be accepted (`listen(2)`).
     pub backlog: u32,
+    /// Whether accepting from it never waits (`O_NONBLOCK`), for a program that takes that for granted. All processes that have
+    /// the socket share this, so navigator only ever sets it.
+    pub nonblocking: bool,
     /// The permissions of a path.
     pub mode: u32,
     /// The user that owns a path; `None`: the one that navigator runs as.
@@ -49,6 +52,7 @@ impl Listener {
             address,
             shown,
             backlog: Listener::BACKLOG,
+            nonblocking: false,
             mode: Listener::MODE,
             user: None,
             group: None,

@@ -279,6 +279,7 @@ impl Loader<'_> {
         serving::check(&draft, &fields, own_count, &[&env_file, &shared.env_file], &mut self.problems);
         draft.spec.tier = tier;
         draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
+        serving::set_nonblocking(&mut draft.spec.exec);
         if let Some(problem) = shell_lints::command_line(&fields).filter(|_| !self.has_program(&draft.spec.exec)) {
             self.problems.add(problem);
         }

@@ -8,7 +8,7 @@ use super::subject::OWNER;
 use super::tree::{MapEntry, NodeKind, entry};
 use hyper::Uri;
 use reconcile::socket::{Address, Listener};
-use reconcile::spec::{Announce, OnChange, Probe, ProcessKind};
+use reconcile::spec::{Announce, Exec, OnChange, Probe, ProcessKind};
 use reconcile::variables::Variables;
 use std::net::IpAddr;
 
@@ -28,6 +28,13 @@ pub(super) fn check(draft: &Draft, fields: &[Given<'_>], own: usize, env_files: 
         problems.add_all(serving.probes(listen));
         problems.add_all(from_env_files(listen, env_files));
     }
+}
+
+/// Makes the sockets of nginx non-blocking, once all variables are known. It takes sockets by the variable `NGINX`, and leaves their
+/// flags as they are. Each of its workers asks for connections that another may have taken already, and would wait there.
+pub(super) fn set_nonblocking(exec: &mut Exec) {
+    let is_nginx = exec.env.get("NGINX").is_some();
+    exec.sockets.iter_mut().for_each(|socket| socket.nonblocking = is_nginx);
 }
 
 /// A process that is to serve clients.

@@ -344,3 +344,17 @@ fn the_processes_that_keep_sockets_are_found_once_it_is_ready() {
         }
     });
 }
+
+#[test]
+fn a_socket_waits_in_accept_but_for_a_program_that_wants_none_of_that() {
+    on_host("nonblocking", async |host| {
+        let port = free_port();
+        // In this order: a socket that is open already is made so, too.
+        for nonblocking in [false, true] {
+            let listener = Listener { nonblocking, ..tcp(port) };
+            let code = "use Fcntl; open my $l, '+<&=', 3 or die; exit((fcntl($l, F_GETFL, 0) & O_NONBLOCK) ? 1 : 0)";
+            let ended = host.complete(perl("web", code, &[listener])).await;
+            assert_eq!(ended, ExitStatus::Code(i32::from(nonblocking)));
+        }
+    });
+}

@@ -1,7 +1,7 @@
 //! Opens listening sockets that have no file: of TCP, and of the abstract namespace of unix sockets.
 //!
-//! They are blocking, as programs expect. A program may change that for itself; every process that has the socket shares the
-//! setting, so navigator never changes it again.
+//! They are blocking, as most programs expect. A program may change that for itself; every process that has the socket shares the
+//! setting, so navigator never makes a socket blocking again.
 
 use crate::error_text::words;
 use reconcile::socket::Address;

@@ -13,6 +13,7 @@ use reconcile::socket::{Address, Listener, SocketChange};
 use reconcile::text::{Name, Text};
 use rustix::fd::OwnedFd;
 use rustix::fs::fstat;
+use rustix::io::ioctl_fionbio;
 use rustix::net::AddressFamily;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -112,8 +113,8 @@ impl SocketTable {
         let prepare = || prepared.unwrap_or_else(|| prepare(listener)).map_err(Unavailable::Refused);
         let Some(open) = self.sockets.get_mut(&key) else {
             let (open, what) = self.open(request, &prepare()?, is_wanted)?;
-            let socket = Arc::clone(&open.socket);
             self.events.push(open.event(what));
+            let socket = open.to_pass()?;
             self.sockets.insert(key, open);
             return Ok(socket);
         };
@@ -127,7 +128,7 @@ impl SocketTable {
         if open.restore(self.trust, &self.watch, true).map_err(|failure| Unavailable::Refused(failure.in_words()))? {
             self.events.push(open.event(SocketChange::Restored));
         }
-        Ok(Arc::clone(&open.socket))
+        open.to_pass()
     }
 
     fn open(
@@ -235,6 +236,14 @@ impl OpenSocket {
         (*backlog, *mode) == (other.backlog, other.mode)
             && (user, group) == (&other.user, &other.group)
             && (process_user, process_group) == (&other.process_user, &other.process_group)
+    }
+
+    /// The socket as its programs need it.
+    fn to_pass(&self) -> Result<Arc<OwnedFd>, Unavailable> {
+        if self.listener.nonblocking {
+            ioctl_fionbio(&self.socket, true).map_err(|error| Unavailable::Refused(words(&error.into())))?;
+        }
+        Ok(Arc::clone(&self.socket))
     }
 
     fn event(&self, what: SocketChange) -> Event {
