@@ -16,7 +16,7 @@ pub(crate) struct Server {
 }
 
 /// Those that the tests run every time.
-pub(crate) const USUAL: [&str; 1] = ["puma"];
+pub(crate) const USUAL: [&str; 2] = ["puma", "nginx"];
 
 pub(crate) const SERVERS: [Server; 8] = [
     Server {
