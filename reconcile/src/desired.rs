@@ -5,7 +5,7 @@
 
 use crate::graph::Graph;
 use crate::merge_lookup::MergeLookup;
-use crate::rollout::Rollback;
+use crate::rollback::Rollback;
 use crate::spec::{Condition, ProcessKind, Spec, Tier};
 use crate::text::{Name, Text};
 use alloc::boxed::Box;

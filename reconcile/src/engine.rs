@@ -12,7 +12,7 @@ use crate::orders::Orders;
 use crate::plan::{Plan, Planner, Waiting};
 use crate::put_back::PutBack;
 use crate::report::Report;
-use crate::rollout::Rollout;
+use crate::rollback::Rollout;
 use crate::spec::{OnChange, ProcessKind, Spec};
 use crate::text::Name;
 use crate::time::Time;

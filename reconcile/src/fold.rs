@@ -2,7 +2,7 @@
 //! gone, is ignored.
 
 use crate::backoff::Streak;
-use crate::begin::report_of;
+use crate::begin_step::report_of;
 use crate::desired::{Desired, DesiredProcess};
 use crate::diff::changed_fields;
 use crate::engine::Engine;

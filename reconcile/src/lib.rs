@@ -12,7 +12,7 @@
 extern crate alloc;
 
 pub mod backoff;
-mod begin;
+mod begin_step;
 pub mod desired;
 pub mod diff;
 pub mod engine;
@@ -32,7 +32,7 @@ pub mod preview;
 mod put_back;
 pub mod reason;
 pub mod report;
-pub mod rollout;
+pub mod rollback;
 pub mod run_status;
 pub mod socket;
 pub mod spec;

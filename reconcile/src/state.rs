@@ -1,6 +1,6 @@
 //! The status of each process, derived from definitions, orders and facts. It is never set.
 
-use crate::begin::restart_reason;
+use crate::begin_step::restart_reason;
 use crate::desired::DesiredProcess;
 use crate::engine::Engine;
 use crate::event::{ExitStatus, Pid};

@@ -13,10 +13,10 @@ use super::scope::VariableScope;
 use super::source_map::SourceSpan;
 use super::subject::Owner;
 use super::tree::{MapEntry, Node, entry};
-use super::{Loaded, Rejected, RejectedKind, Settings, address_conflicts, glob, serving, shell_lints, top};
+use super::{Loaded, Rejected, RejectedKind, Settings, address_conflicts, glob, serving_checks, shell_lints, top};
 use crate::access::Distrust;
 use reconcile::desired::Desired;
-use reconcile::rollout::Rollback;
+use reconcile::rollback::Rollback;
 use reconcile::spec::{Exec, Tier};
 use reconcile::text::Text;
 use reconcile::variables::Variables;
@@ -276,10 +276,10 @@ impl Loader<'_> {
         if let Some(document) = document {
             self.with_reader(&mut scope, |reader| document.add_process(reader, tier, &draft.spec, &fields));
         }
-        serving::check(&draft, &fields, own_count, &[&env_file, &shared.env_file], &mut self.problems);
+        serving_checks::check(&draft, &fields, own_count, &[&env_file, &shared.env_file], &mut self.problems);
         draft.spec.tier = tier;
         draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
-        serving::set_nonblocking(&mut draft.spec.exec);
+        serving_checks::set_nonblocking(&mut draft.spec.exec);
         if let Some(problem) = shell_lints::command_line(&fields).filter(|_| !self.has_program(&draft.spec.exec)) {
             self.problems.add(problem);
         }

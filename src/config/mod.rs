@@ -44,7 +44,7 @@ mod schema;
 mod scope;
 mod secret_mask;
 mod secrets;
-mod serving;
+mod serving_checks;
 mod shell_lints;
 mod slice;
 mod source_map;

@@ -4,7 +4,7 @@ use super::draft::{Draft, Given, given};
 use super::fields::{NO_DEFAULT, PROCESS, RESTART_FIELDS, field_of};
 use super::problems::{Problem, Problems};
 use super::reader::{NodeReader, keys};
-use super::serving::SOCKET_VARIABLES;
+use super::serving_checks::SOCKET_VARIABLES;
 use super::shell_lints;
 use super::slice::SharedStr;
 use super::source_map::SourceSpan;

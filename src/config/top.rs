@@ -12,7 +12,7 @@ use super::tree::{MapEntry, Node, NodeKind, entry};
 use super::{Level, LogFormat, Settings, foreign, process, scalar, unknown_keys, words};
 use crate::suggest::nearest;
 use reconcile::human_duration::HumanDuration;
-use reconcile::rollout::Rollback;
+use reconcile::rollback::Rollback;
 use reconcile::spec::Tier;
 
 const fn key(name: &'static str, shape: ValueShape) -> ConfigKey {

@@ -10,7 +10,7 @@ use reconcile::engine::Engine;
 use reconcile::order_progress::Goal;
 use reconcile::pending_reason::Waits;
 use reconcile::reason::Reason;
-use reconcile::rollout::RolloutState;
+use reconcile::rollback::RolloutState;
 use reconcile::run_status::{RunStatus, SocketStatus};
 use reconcile::spec::{OnChange, Spec};
 use reconcile::state::{ProcessState, ProcessStatus};

@@ -4,7 +4,7 @@ use crate::stage::{NOTHING, Stage, after, by_hand, exited, gone, probed, ready, 
 use reconcile::desired::Desired;
 use reconcile::event::{Event, Order};
 use reconcile::report::Report;
-use reconcile::rollout::{Rollback, RolloutState};
+use reconcile::rollback::{Rollback, RolloutState};
 use reconcile::spec::{Restart, Spec};
 use std::time::Duration;
 
