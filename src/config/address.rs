@@ -1,7 +1,7 @@
 //! Parses the address of a listening socket: `HOST:PORT`, a path, or `@name`.
 //!
-//! As in [`super::scalar`], the accepted forms have regular expressions for editors, and error texts are a help that quotes the
-//! value. The caller leaves them out for a secret.
+//! As in [`super::scalar`], regular expressions describe the accepted forms for editors. Errors are help texts that quote the
+//! value, so the caller must not show them for a secret.
 
 use super::scalar;
 use super::words::{list, quoted_if_needed};
@@ -12,13 +12,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 /// The longest path of a socket, and the longest name of an abstract one, in bytes (`unix(7)`).
 pub(super) const MAX_PATH: usize = 107;
 
-/// What [`parse`] accepts as a path.
+/// Matches what [`parse`] accepts as a path.
 pub(super) const PATH: &str = r"(/[^\u0000]{0,105}[^/\u0000]|(\./|\.\./|[^/:@~\[]+/).*[^/]|[^/:@~\[]+\.sock(et)?)";
 
-/// What [`parse`] accepts as another address.
+/// Matches what [`parse`] accepts as any other address.
 pub(super) const NO_PATH: &str = r"(@.{1,107}|(\*|\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9][A-Za-z0-9._-]*):PORT)";
 
-/// A port, for `PORT` in [`NO_PATH`].
+/// Matches a port: for `PORT` in [`NO_PATH`].
 pub(super) const PORT: &str = "0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])";
 
 /// An address as it is written.
@@ -59,7 +59,7 @@ pub(super) fn parse(text: &str) -> Result<AddressForm, String> {
     }
 }
 
-/// Whether a text is a path. One without a slash has to end as sockets usually do, because a port may have been forgotten.
+/// Whether a text is a path. One without a slash must end in `.sock` or `.socket`; any other may be a host without its port.
 pub(super) fn is_path(text: &str) -> bool {
     match text.split_once('/') {
         Some((first, _)) => matches!(first, "" | "." | "..") || !first.contains([':', '[']),
@@ -106,7 +106,7 @@ fn host_address(host: &str, port: &str) -> Result<Address, String> {
     Err("write host and port, such as `127.0.0.1:3000` or `\"*:3000\"`".to_owned())
 }
 
-/// The same address in the family that a socket of it has.
+/// An IPv4-mapped address as the IPv4 address that it means; any other address without its flow information.
 fn canonical(address: SocketAddrV6) -> SocketAddr {
     match address.ip().to_ipv4_mapped() {
         Some(ip) => SocketAddr::new(IpAddr::V4(ip), address.port()),
@@ -114,7 +114,7 @@ fn canonical(address: SocketAddrV6) -> SocketAddr {
     }
 }
 
-/// An address in the manner of another program as one of ours, in quotes if needed: `8080`, `unix:/run/web.sock`.
+/// Converts an address as other programs write it (`8080`, `unix:/run/web.sock`) into navigator's form, in quotes if needed.
 pub(super) fn of_another_program(text: &str) -> Option<String> {
     let text = ["unix://", "unix:", "tcp://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
     let port = scalar::whole_number::<u16>(text, 1, 65535).map(|port| format!("*:{port}"));
@@ -122,14 +122,14 @@ pub(super) fn of_another_program(text: &str) -> Option<String> {
     (address.len() <= MAX_PATH && parse(&address).is_ok()).then(|| quoted_if_needed(&address))
 }
 
-/// Whether a text is an address other than a name.
+/// Whether a text is an address, but not an abstract one.
 fn is_address(text: &str) -> bool {
     is_path(text) || host_and_port(text).is_some_and(|(host, port)| host_address(host, port).is_ok())
 }
 
 const FORMS: &str = "write host and port, such as `127.0.0.1:3000` or `\"*:3000\"`, or a path, such as `/run/web.sock`";
 
-/// What to write instead of a text that is no address.
+/// What to write instead of a text that is not an address.
 fn instead(text: &str) -> String {
     if text.len() > MAX_PATH {
         return FORMS.to_owned();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_has_a_help_that_is_one() {
+    fn the_help_for_a_wrong_address_contains_a_right_one() {
         for (text, help) in [
             ("3000", "`127.0.0.1:3000`, or `\"*:3000\"`"),
             (":3000", "`127.0.0.1:3000`, or `\"*:3000\"`"),

@@ -8,22 +8,22 @@ use reconcile::text::Name;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A socket that has its address.
+/// A socket, and the process that has it.
 #[derive(Clone, Copy)]
 struct Holder<'p> {
-    /// The place of its process among all of them.
+    /// The place of its process in the list of all.
     place: usize,
     process: &'p Name,
     socket: &'p Listener,
     span: SourceSpan,
 }
 
-/// The addresses that are taken. Looking one up takes the same time however many there are.
+/// The addresses that are taken. Looking one up stays fast with thousands of them.
 #[derive(Default)]
 struct Taken<'p> {
-    /// By port and address; a port of all addresses is one of both unspecified addresses.
+    /// By port and IP address. `*:PORT` is stored with the unspecified address of each family.
     tcp: BTreeMap<(u16, IpAddr), Holder<'p>>,
-    /// Every other kind, as it is written.
+    /// Addresses of any other kind, by their text.
     others: BTreeMap<String, Holder<'p>>,
 }
 
@@ -60,14 +60,14 @@ impl<'p> Taken<'p> {
     }
 }
 
-/// Reports every socket with an address that another one has already. Disabled processes have none.
+/// Reports every socket with an address that another socket has already. Ignores disabled processes.
 pub(super) fn report(processes: &[ParsedProcess], texts: &SourceMap, problems: &mut Problems) {
     let mut taken = Taken::default();
     for (place, process) in processes.iter().enumerate().filter(|(_, process)| process.spec.enabled) {
         for (socket, &span) in process.spec.exec.sockets.iter().zip(&process.sockets) {
             let holder = Holder { place, process: &process.spec.name, socket, span };
             match taken.find(&socket.address) {
-                // Of two processes with one name, that is reported.
+                // That two processes have the same name is reported elsewhere.
                 Some(other) if other.place != place && *other.process == process.spec.name => {}
                 Some(other) => problems.add_with(|| conflict(holder, other, texts)),
                 None => taken.insert(holder),
@@ -90,7 +90,7 @@ fn conflict(holder: Holder<'_>, other: Holder<'_>, texts: &SourceMap) -> Problem
         (true, true) => (format!("`{address}` is twice in `listen` of `{process}`"), "remove one of the two"),
         (true, false) => (format!("`{address}` overlaps `{theirs}` in `listen` of `{process}`"), "remove one of the two"),
         (false, true) => (
-            format!("`{address}` in `listen` of `{process}` is `{}`'s already ({place})", other.process),
+            format!("`{address}` in `listen` of `{process}` is already used by `{}` ({place})", other.process),
             "give one of the two another address",
         ),
         (false, false) => (

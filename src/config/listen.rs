@@ -16,22 +16,22 @@ use reconcile::socket::{Address, Listener};
 use reconcile::text::Text;
 use std::path::Path;
 
-/// Limit of the sockets of all processes: navigator holds a descriptor and some memory for each.
+/// Limit on the sockets of all processes together: navigator needs a descriptor and some memory for each.
 const MAX_SOCKETS: usize = 20_000;
 
 /// The longest name of a socket (`sd_listen_fds(3)`).
 const MAX_NAME: usize = 255;
 
-/// What a name of a socket looks like; the name of a key of a socket is taken for a missing name.
+/// Matches the name of a socket. [`ADDRESS`] can't be one: a map with this key is a socket without a name.
 pub(super) const SOCKET_NAME: &str = "[ -9;-~]{1,255}";
 
-/// The key that a socket requires.
+/// The required key of a socket.
 pub(super) const ADDRESS: &str = "address";
 
-/// Keys of a socket that only a path can have.
+/// Keys of a socket that need a path as its address.
 pub(super) const ONLY_FOR_PATHS: [&str; 3] = ["mode", "user", "group"];
 
-/// A socket in its map form while it is being decoded.
+/// A socket that is written as a map, while it is being decoded.
 #[derive(Default)]
 pub(super) struct SocketParts {
     address: Option<(Address, Text)>,
@@ -42,7 +42,7 @@ pub(super) struct SocketParts {
 }
 
 pub(super) static SOCKET: &[FieldReader<SocketParts>] = &[
-    part(key(ADDRESS, ValueShape::Socket).required().means("where the socket listens, as in a list"), |reader, node, socket| {
+    part(key(ADDRESS, ValueShape::Socket).required().means("where the socket listens"), |reader, node, socket| {
         socket.address = address(reader, node);
     }),
     part(
@@ -107,7 +107,7 @@ fn unnamed(address: Address, shown: Text) -> Listener {
     Listener { shown, ..Listener::new("", address) }
 }
 
-/// Describes a map of a socket without a name.
+/// The problem of a map that describes a socket without a name.
 fn without_name(span: SourceSpan, address: &Node) -> Problem {
     let text = match &address.kind {
         NodeKind::Scalar(scalar) if !scalar.is_secret && scalar.text.len() <= 60 && parse(&scalar.text).is_ok() => &scalar.text,
@@ -130,7 +130,7 @@ fn list_item(reader: &mut NodeReader<'_, '_, '_>, item: &Node) -> Option<(Addres
     address(reader, item)
 }
 
-/// A socket under its name.
+/// Decodes an entry of the map: a name and its socket.
 fn named(reader: &mut NodeReader<'_, '_, '_>, entry: &MapEntry) -> Option<Listener> {
     let name = entry.key.as_str();
     let is_valid = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b':');
@@ -146,7 +146,7 @@ fn named(reader: &mut NodeReader<'_, '_, '_>, entry: &MapEntry) -> Option<Listen
     )
 }
 
-/// A socket with this name.
+/// Decodes the socket with this name.
 fn socket(reader: &mut NodeReader<'_, '_, '_>, name: &str, value: &Node) -> Option<Listener> {
     let NodeKind::Map(map) = &value.kind else {
         let (address, shown) = address(reader, value)?;
@@ -177,7 +177,7 @@ fn socket(reader: &mut NodeReader<'_, '_, '_>, name: &str, value: &Node) -> Opti
     })
 }
 
-/// An address, and the text to show for it.
+/// Decodes an address; also returns the text to show for it.
 fn address(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<(Address, Text)> {
     if node.is_null() {
         let problem = Problem::error(node.span, format!("{KEY} has no value"));

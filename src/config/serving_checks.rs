@@ -15,7 +15,7 @@ use std::net::IpAddr;
 /// The variables that navigator sets for a process with sockets.
 pub(super) const SOCKET_VARIABLES: [&str; 3] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
-/// Reports keys of a process that contradict each other. Its own fields come first; the others are from `defaults`.
+/// Reports keys of a process that contradict each other. The first `own` fields are its own; the others are from `defaults`.
 pub(super) fn check(draft: &Draft, fields: &[Given<'_>], own: usize, env_files: &[&Variables], problems: &mut Problems) {
     let serving = Serving { draft, fields, own };
     if draft.spec.exec.kind == ProcessKind::Task {
@@ -30,14 +30,14 @@ pub(super) fn check(draft: &Draft, fields: &[Given<'_>], own: usize, env_files: 
     }
 }
 
-/// Makes the sockets of nginx non-blocking, once all variables are known. It takes sockets by the variable `NGINX`, and leaves their
-/// flags as they are. Each of its workers asks for connections that another may have taken already, and would wait there.
+/// Makes sockets non-blocking for nginx, once all variables are known. nginx takes sockets from the variable `NGINX` and
+/// doesn't change their flags. A worker would block when it accepts a connection that another worker has taken already.
 pub(super) fn set_nonblocking(exec: &mut Exec) {
     let is_nginx = exec.env.get("NGINX").is_some();
     exec.sockets.iter_mut().for_each(|socket| socket.nonblocking = is_nginx);
 }
 
-/// A process that is to serve clients.
+/// Checks one process.
 struct Serving<'d, 'a> {
     draft: &'d Draft,
     fields: &'d [Given<'a>],
@@ -50,7 +50,7 @@ impl<'a> Serving<'_, 'a> {
         given(&self.fields[..self.own], field).is_none()
     }
 
-    /// A key of a field that is a map.
+    /// An entry of a field that is a map.
     fn part(&self, field: &str, key: &str) -> Option<&'a MapEntry> {
         match &given(self.fields, field)?.value.kind {
             NodeKind::Map(map) => entry(&map.entries, key),
@@ -101,7 +101,7 @@ impl<'a> Serving<'_, 'a> {
         Some(problem.help("write `on_change: rolling`, or remove `rolling`"))
     }
 
-    /// The descriptor of `ready.fd` is one of a socket.
+    /// `ready.fd` is the descriptor of a socket.
     fn descriptor(&self, listen: &MapEntry) -> Option<Problem> {
         let Some(Announce::Fd(descriptor)) = self.draft.spec.exec.announce else { return None };
         let free =
@@ -112,7 +112,7 @@ impl<'a> Serving<'_, 'a> {
         Some(problem.label(listen.key_span, "`listen` is here").help(format!("write {free} or more")))
     }
 
-    /// Probes of the process's own sockets, which say little of the run that they are meant for.
+    /// Probes of the process's own sockets: navigator or another run may answer instead of the run that is probed.
     fn probes(&self, listen: &MapEntry) -> Vec<Problem> {
         let spec = &self.draft.spec;
         let is_rolling = spec.on_change == OnChange::Rolling;
@@ -139,8 +139,9 @@ impl<'a> Serving<'_, 'a> {
                     Problem::error(given.value.span, message).help(help)
                 }
                 ("liveness", "tcp") => {
-                    let message =
-                        format!("`liveness.tcp`{OWNER} passes as long as navigator holds `{shown}`: it waits in the queue");
+                    let message = format!(
+                        "`liveness.tcp`{OWNER} passes as long as navigator holds `{shown}`: connections wait in its queue"
+                    );
                     Problem::warning(given.value.span, message).help("use `http`, `exec` or `notify`")
                 }
                 _ => continue,
@@ -151,7 +152,7 @@ impl<'a> Serving<'_, 'a> {
     }
 }
 
-/// Variables in env files that navigator sets.
+/// An env file sets a variable that navigator sets.
 fn from_env_files(listen: &MapEntry, env_files: &[&Variables]) -> Vec<Problem> {
     let is_set = |name: &&str| env_files.iter().any(|file| file.get(name).is_some());
     let problem = |name| {
@@ -161,7 +162,7 @@ fn from_env_files(listen: &MapEntry, env_files: &[&Variables]) -> Vec<Problem> {
     SOCKET_VARIABLES.into_iter().filter(is_set).map(problem).collect()
 }
 
-/// The key of a probe, and the host and port that it asks.
+/// The key of a probe, and the host and port to which it connects.
 fn target(probe: &Probe) -> Option<(&'static str, String, u16)> {
     match probe {
         Probe::Tcp(address) => {

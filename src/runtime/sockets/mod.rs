@@ -1,9 +1,9 @@
 //! Listening sockets that navigator holds, and passes to the programs of its processes.
 //!
-//! There is one socket for each address, whichever processes want it. So an address that moves from one process to another keeps
-//! its socket, with the connections that wait in it. What each process wants is changed at once, on the loop's thread
-//! ([`Sockets::want`]). Opening and closing may wait for a name server or a disk, so spawners do it. A socket is closed only when
-//! no process wants it any more; so the order in which spawners do their work doesn't matter.
+//! There is one socket for each address, however many processes want it. So an address that moves from one process to another
+//! keeps its socket, with the connections that wait in it. What each process wants is recorded at once, on the loop's thread
+//! ([`Sockets::want`]). Opening and closing may wait for a name server or a disk, so spawners do it. A socket is closed only
+//! when no process wants it any more, so the order in which spawners do their work doesn't matter.
 
 mod keepers;
 mod listener;
@@ -32,7 +32,7 @@ pub(super) struct Sockets(Arc<SharedSockets>);
 struct SharedSockets {
     are_used: AtomicBool,
     watch: Arc<PathWatch>,
-    /// Locked by the loop too, hence only for a moment. If the table is locked too, that comes first.
+    /// The loop locks it too, so it is locked only for a moment. If both are locked, the table is locked first.
     wanted: Mutex<Wanted>,
     /// Locked while sockets are opened and closed.
     table: Mutex<SocketTable>,
@@ -50,8 +50,8 @@ pub(super) struct SocketsRequest {
 pub(super) enum SocketTask {
     /// Open what is missing, close what no process wants, and answer with an [`Event::Held`].
     Hold(SocketsRequest),
-    /// A path is missing: put it back. A socket that another program has made there isn't touched, because that program may be about to
-    /// listen on it.
+    /// A path is missing: put it back. A socket that another program has bound there isn't touched, because that program may be
+    /// about to listen on it.
     PutBack,
     /// A run has ended: restore what its programs have removed, replaced or shut down.
     Restore,
@@ -80,9 +80,9 @@ impl Sockets {
         self.wanted().set(name, listeners);
     }
 
-    /// Calls `look` whenever a program may have removed the path of a socket. It never ends.
-    pub(super) async fn watch_paths(self, look: impl Fn()) {
-        self.0.watch.run(|name| self.wanted().includes_file(name), look).await;
+    /// Calls `check` whenever a program may have removed the path of a socket. It never ends.
+    pub(super) async fn watch_paths(self, check: impl Fn()) {
+        self.0.watch.run(|name| self.wanted().includes_file(name), check).await;
     }
 
     /// Does the work, and returns the events.
@@ -107,7 +107,7 @@ impl Sockets {
     fn hold(&self, request: SocketsRequest) -> Vec<Event> {
         let mut refusal = None;
         let (_all, mut events) = self.get_all(&request, |listener, got| {
-            // One that overlaps another socket of navigator is opened by the start, once that is closed.
+            // One that overlaps another socket of navigator is opened by the start, after the other one is closed.
             if let Err(Unavailable::Refused(why)) = got {
                 refusal.get_or_insert_with(|| refuse(listener, why));
             }
@@ -133,7 +133,8 @@ impl Sockets {
         })
     }
 
-    /// Gets each socket and hands it on. Then closes those that no process wants, be it that this request is outdated.
+    /// Gets each socket and passes it to `take`. Then closes those that no process wants, also if this request is outdated by
+    /// now.
     fn get_all<T>(
         &self,
         request: &SocketsRequest,
@@ -150,7 +151,7 @@ impl Sockets {
         (all, table.take_events())
     }
 
-    /// Looks up what the missing sockets need, by their places in the list. Nothing is locked meanwhile.
+    /// Looks up what is needed to open the missing sockets, by their places in the list. Nothing is locked meanwhile.
     fn prepare(&self, listeners: &[Listener]) -> HashMap<usize, Result<Prepared, String>> {
         let missing: Vec<usize> = {
             let table = self.table();

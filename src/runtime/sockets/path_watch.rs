@@ -1,5 +1,4 @@
-//! Notices that a program has removed the path of a socket (`inotify(7)`). Where the kernel can't tell, the paths are looked at once
-//! a second.
+//! Notices that a program has removed the path of a socket (`inotify(7)`). Paths that can't be watched are checked once a second.
 
 use crate::sys;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -12,9 +11,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// How often paths are looked at that can't be watched.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// The shortest time between two looks, so that a program that removes its path over and over doesn't keep navigator busy.
+/// How often paths are checked if some can't be watched.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest time between two checks, so that a program that removes its path over and over doesn't keep navigator busy.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Watches directories with sockets.
@@ -22,9 +21,9 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(200);
 pub(super) struct PathWatch {
     /// `None`: the kernel allows no further inotify instance.
     inotify: OnceLock<Option<Arc<AsyncFd<OwnedFd>>>>,
-    /// Some path isn't watched.
+    /// Whether some path isn't watched.
     is_incomplete: AtomicBool,
-    /// One of the above has changed.
+    /// Notified when one of the above changes.
     changed: Notify,
 }
 
@@ -60,17 +59,17 @@ impl PathWatch {
         }
     }
 
-    /// Calls `look` whenever a path should be looked at. `is_watched` says whether a file name is that of a socket.
-    pub(super) async fn run(&self, is_watched: impl Fn(&[u8]) -> bool, look: impl Fn()) {
+    /// Calls `check` whenever the paths should be checked. `is_watched`: whether a file name is that of a socket.
+    pub(super) async fn run(&self, is_watched: impl Fn(&[u8]) -> bool, check: impl Fn()) {
         loop {
             let inotify = self.inotify.get().and_then(Clone::clone);
-            let look_at = Instant::now() + LOOK_INTERVAL;
+            let check_at = Instant::now() + CHECK_INTERVAL;
             tokio::select! {
                 () = has_removed(inotify, &is_watched) => {}
-                () = sleep_until(look_at), if self.is_incomplete.load(Ordering::Relaxed) => {}
+                () = sleep_until(check_at), if self.is_incomplete.load(Ordering::Relaxed) => {}
                 () = self.changed.notified() => continue,
             }
-            look();
+            check();
             sleep_until(Instant::now() + SHORTEST_INTERVAL).await;
         }
     }
@@ -88,7 +87,7 @@ async fn has_removed(inotify: Option<Arc<AsyncFd<OwnedFd>>>, is_watched: &impl F
     }
 }
 
-/// Reads all events; returns whether one of them counts.
+/// Reads all events; returns whether one of them may concern the path of a socket.
 fn read_removed(inotify: &OwnedFd, is_watched: &impl Fn(&[u8]) -> bool) -> bool {
     let mut space = [MaybeUninit::uninit(); 4096];
     let (mut reader, mut counts) = (Reader::new(inotify, &mut space), false);

@@ -1,5 +1,5 @@
-//! Finds out which process listens on an address that navigator can't have, and takes a copy of its socket if it belongs to the
-//! process that is to have the address.
+//! Finds the processes that listen on an address that navigator is to open, and copies the socket of a process that is meant to
+//! have the address.
 
 use super::super::proc::{self, is_below};
 use super::super::tree;
@@ -16,11 +16,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rival {
     pub(super) pid: u32,
-    /// The number of the socket in it.
+    /// Its descriptor for the socket.
     descriptor: i32,
 }
 
-/// The processes that listen on an address, or on a part of it, by pid; as far as navigator may see them.
+/// The processes that listen on an address or on a part of it, sorted by pid, as far as navigator may inspect them.
 pub(super) fn find(address: &Address) -> Vec<Rival> {
     let inodes = listening(address);
     let own = std::process::id();
@@ -31,7 +31,7 @@ pub(super) fn find(address: &Address) -> Vec<Rival> {
     found.map(|(pid, descriptor, _)| Rival { pid, descriptor }).collect()
 }
 
-/// The sockets of a process: the number of each, and its inode.
+/// The sockets of a process: the descriptor and the inode of each.
 fn sockets_of(pid: u32) -> impl Iterator<Item = (i32, u64)> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     entries.filter_map(|entry| {
@@ -41,7 +41,7 @@ fn sockets_of(pid: u32) -> impl Iterator<Item = (i32, u64)> {
     })
 }
 
-/// Why an address can't be had that these processes listen on.
+/// The message that these processes listen on an address.
 pub(super) fn in_use(rivals: &[Rival], main_pids: &[u32]) -> String {
     let Some(first) = rivals.first() else { return "address in use".to_owned() };
     let own_address = rivals.iter().filter_map(|rival| rival.socket_of(main_pids)).find_map(|socket| ip_of(&socket));
@@ -55,7 +55,7 @@ pub(super) fn in_use(rivals: &[Rival], main_pids: &[u32]) -> String {
 }
 
 impl Rival {
-    /// For people: its name and pid.
+    /// Its name and pid, for messages.
     fn shown(self) -> String {
         let name = fs::read_to_string(format!("/proc/{}/comm", self.pid)).unwrap_or_default();
         format!("{} (pid {})", name.trim_end(), self.pid)
@@ -68,7 +68,7 @@ impl Rival {
 
     /// A copy of its socket, if it belongs to one of these trees and listens.
     fn socket_of(self, main_pids: &[u32]) -> Option<OwnedFd> {
-        // First, so that everything else is about one and the same process.
+        // Opened first, so that all the rest is about the same process even if its pid is used again.
         let pidfd = tree::try_open(self.pid).ok()?;
         let is_own = main_pids.iter().any(|&main| is_below(self.pid, main)) && tree::has_pid(&pidfd);
         if !is_own {
@@ -79,7 +79,7 @@ impl Rival {
     }
 }
 
-/// The address that a socket of TCP is bound to.
+/// The address to which a TCP socket is bound.
 fn ip_of(socket: &OwnedFd) -> Option<SocketAddr> {
     SocketAddr::try_from(getsockname(socket).ok()?).ok()
 }
@@ -116,11 +116,11 @@ fn listening(address: &Address) -> Vec<u64> {
     }
 }
 
-/// Whether an address can't be had while another socket is bound there.
+/// Whether an address can't be bound while another socket is bound to `bound`.
 fn meets(address: &Address, bound: SocketAddr) -> bool {
     match address {
         Address::Any(port) => bound.port() == *port,
-        // It may have the addresses of IPv4, too.
+        // It may include the IPv4 addresses.
         Address::Ip(address) if bound.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => bound.port() == address.port(),
         address => address.overlaps(&Address::Ip(bound)),
     }
@@ -139,7 +139,7 @@ fn listening_tcp(table: &str) -> Vec<(SocketAddr, u64)> {
     table.lines().filter_map(entry).collect()
 }
 
-/// An address in hexadecimal digits: words of four bytes, each as this processor has it in memory.
+/// Parses an address in hexadecimal digits: words of four bytes, each in the byte order of this machine.
 fn ip(digits: &str) -> Option<IpAddr> {
     let word = |at: usize| u32::from_str_radix(digits.get(at * 8..at * 8 + 8)?, 16).ok().map(u32::to_ne_bytes);
     if digits.len() == 8 {
@@ -149,7 +149,7 @@ fn ip(digits: &str) -> Option<IpAddr> {
     Some(Ipv6Addr::from(<[u8; 16]>::try_from(words.concat()).ok()?).into())
 }
 
-/// Reads `/proc/net/unix`: the inodes of sockets that listen at a path, or at a name after `@`.
+/// Reads `/proc/net/unix`: the inodes of sockets that listen at a path, or at an abstract name after `@`.
 fn listening_unix(table: &[u8], place: &str) -> Vec<u64> {
     /// `SO_ACCEPTCON` of the kernel's `net.h`.
     const LISTENS: &str = "00010000";

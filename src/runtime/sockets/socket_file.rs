@@ -1,11 +1,11 @@
-//! Unix sockets at paths.
+//! The files of unix sockets: creates them, sets their permissions, and restores deleted ones.
 //!
-//! A socket is bound by the path that the configuration names, because programs recognize it by that. Its directories are checked
-//! first ([`crate::access::walk`]): if only trusted users can change them, they can't be exchanged; otherwise navigator binds with
-//! the rights of the process's user, as it does everything else there.
+//! A socket is bound to exactly the path that the configuration names, because programs recognize it by that. The directories
+//! of the path are checked first ([`crate::access::walk`]). If only trusted users can change them, navigator binds with its own
+//! rights. Otherwise it does everything there with the rights of the process's user.
 //!
-//! Programs delete paths that they didn't make. So the socket has a second name in the same directory, by which it can get its
-//! path back.
+//! Some programs delete the path of a socket that they were passed. So each socket has a *spare*, a hard link in the same
+//! directory, from which its path is restored.
 
 use super::listener::{Failure, begin, stream_socket};
 use super::path_watch::PathWatch;
@@ -23,7 +23,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The permissions of directories that are missing.
+/// The mode of directories that navigator creates.
 const DIRECTORY_MODE: Mode = Mode::RWXU.union(Mode::RGRP).union(Mode::XGRP).union(Mode::ROTH).union(Mode::XOTH);
 
 /// The file of a socket.
@@ -48,19 +48,19 @@ pub(super) struct Permissions {
     pub(super) acts_as: Identity,
 }
 
-/// What became of a path.
+/// The state of a path after [`SocketFile::put_back`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PathState {
     /// The socket is there, or something else that isn't ours.
     Kept,
     /// It was missing, and is there again.
     PutBack,
-    /// It is missing, and its second name too.
+    /// It is missing, and so is its spare.
     Lost,
 }
 
 impl SocketFile {
-    /// Makes a socket at a path, and listens there. Missing directories are made.
+    /// Binds a socket to a path, and listens there. Creates missing directories.
     pub(super) fn open(
         path: &Path,
         trust: Trust,
@@ -71,7 +71,7 @@ impl SocketFile {
         let found = place.find(Some(DIRECTORY_MODE))?;
         clear(&found, found.name())?;
         let socket = stream_socket(AddressFamily::UNIX)?;
-        // The file gets the mode of the socket, less the umask: it is never more open than this.
+        // The file gets the mode of the socket, minus the umask. So it never has more permissions than these.
         fchmod(&socket, Mode::from_raw_mode(permissions.mode))?;
         let address = address(path)?;
         found.act(|_| bind(&socket, &address))?;
@@ -102,19 +102,19 @@ impl SocketFile {
         Place { path: &self.path, trust: self.trust, acts_as: &self.permissions.acts_as }
     }
 
-    /// Has its directory watched.
+    /// Begins to watch its directory.
     pub(super) fn watched_by(mut self, watch: &PathWatch) -> SocketFile {
         let add = |directory: BorrowedFd<'_>| Ok::<_, io::Error>(watch.add(directory));
         self.watch = self.place().find(None).ok().and_then(|found| found.act(add).ok()?);
         self
     }
 
-    /// The watch of its directory; `None`: there is none.
+    /// The watch of its directory; `None`: it isn't watched.
     pub(super) fn watch(&self) -> Option<i32> {
         self.watch
     }
 
-    /// Applies other permissions.
+    /// Applies changed permissions.
     pub(super) fn change(&mut self, permissions: &Permissions) -> Result<(), Failure> {
         let found = self.place().find(None)?;
         if id_of(&found, found.name())? == Some(self.id) {
@@ -124,12 +124,12 @@ impl SocketFile {
         Ok(())
     }
 
-    /// What to open it with again.
+    /// Its permissions, for opening it again.
     pub(super) fn permissions(&self) -> &Permissions {
         &self.permissions
     }
 
-    /// Gives the socket its path back, if it is missing. `replaces`: also if another socket is there that is closed.
+    /// Restores the path of the socket if it is missing. `replaces`: also if another socket is there on which no process listens.
     pub(super) fn put_back(&self, replaces: bool) -> Result<PathState, Failure> {
         let found = self.place().find(Some(DIRECTORY_MODE))?;
         match id_of(&found, found.name())? {
@@ -146,9 +146,9 @@ impl SocketFile {
         Ok(PathState::PutBack)
     }
 
-    /// Removes what is left of its names.
+    /// Removes its path and its spare, as far as they are still its own.
     pub(super) fn remove(&self) {
-        // Where its directory is gone, so is the file.
+        // If its directory is gone, so is the file.
         let Ok(found) = self.place().find(None) else { return };
         for name in [found.name(), &spare_name(found.name())] {
             if matches!(id_of(&found, name), Ok(Some(id)) if id == self.id) {
@@ -159,7 +159,7 @@ impl SocketFile {
     }
 }
 
-/// Where a socket is, and the rules to get there.
+/// The path of a socket, and the rules for opening its directory.
 struct Place<'a> {
     path: &'a Path,
     trust: Trust,
@@ -181,13 +181,13 @@ fn address(path: &Path) -> Result<SocketAddrUnix, Failure> {
     SocketAddrUnix::new(path).map_err(|_| Failure::Other("the path of a socket has at most 107 bytes".to_owned()))
 }
 
-/// The second name of a socket: always the same for a path, so that what a killed navigator left is found.
+/// The name of the spare. It depends on the path alone, so that a spare left by a killed navigator is found.
 fn spare_name(name: &OsStr) -> OsString {
     format!(".navigator-{:016x}", fnv1a(name.as_bytes())).into()
 }
 
-/// Gives a socket its second name, if that is free, or only left by a killed navigator. Some file systems have no second names. A path
-/// that is lost without one is bound again.
+/// Makes the spare of a socket, and replaces one left by a killed navigator. Some file systems have no hard links. There, a
+/// path that is lost is bound again.
 fn make_spare(found: &FoundPath<'_>) {
     let spare = spare_name(found.name());
     let _none = clear(found, &spare)
@@ -210,7 +210,7 @@ fn id_of(found: &FoundPath<'_>, name: &OsStr) -> io::Result<Option<(u64, u64)>> 
     Ok(stat(found, name)?.as_ref().map(id))
 }
 
-/// Removes a socket that no process listens on. Anything else with that name is a failure.
+/// Removes a socket on which no process listens. Fails if anything else has that name.
 fn clear(found: &FoundPath<'_>, name: &OsStr) -> Result<(), Failure> {
     let Some(stat) = stat(found, name)? else { return Ok(()) };
     let kind = match FileType::from_raw_mode(stat.st_mode) {
@@ -232,11 +232,11 @@ fn clear(found: &FoundPath<'_>, name: &OsStr) -> Result<(), Failure> {
 /// Whether a process listens on the socket of this name.
 fn is_alive(found: &FoundPath<'_>, name: &OsStr) -> Result<bool, Failure> {
     let socket = stream_socket(AddressFamily::UNIX)?;
-    // Otherwise it would wait while the queue is full.
+    // A blocking one would wait while the queue is full.
     ioctl_fionbio(&socket, true)?;
     let attempt = |directory: BorrowedFd<'_>| {
         let path = [format!("/proc/self/fd/{}/", directory.as_raw_fd()).as_bytes(), name.as_bytes()].concat();
-        // Only a long name has more bytes so.
+        // With a long file name, this may exceed the limit of an address though the whole path doesn't.
         let address = SocketAddrUnix::new(OsStr::from_bytes(&path));
         connect(&socket, &address.or_else(|_| SocketAddrUnix::new(found.path().with_file_name(name)))?)
     };
@@ -247,7 +247,7 @@ fn is_alive(found: &FoundPath<'_>, name: &OsStr) -> Result<bool, Failure> {
     }
 }
 
-/// Changes the very file that has this id, whatever has its name by then.
+/// Sets the permissions of the file with this id. Fails if another file has its name by then.
 fn set_permissions(found: &FoundPath<'_>, made: (u64, u64), permissions: &Permissions) -> Result<(), Failure> {
     let Permissions { mode, owner, .. } = permissions;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -1,4 +1,4 @@
-//! The open sockets by address: opens them, takes them over, keeps them usable, and closes them.
+//! The open sockets, by address: opens, takes over, restores and closes them.
 
 use super::listener::{self, Failure, resolve};
 use super::path_watch::PathWatch;
@@ -29,23 +29,23 @@ pub(super) struct SocketTable {
 
 struct OpenSocket {
     socket: Arc<OwnedFd>,
-    /// The process that it was last opened or passed for.
+    /// The process for which it was last opened or passed.
     name: Name,
     listener: Listener,
-    /// Where it really is.
+    /// Where it is bound: a host name is resolved.
     address: Address,
     file: Option<SocketFile>,
 }
 
-/// What is looked up before a socket can be opened.
+/// What has to be looked up before a socket can be opened.
 pub(super) struct Prepared {
     address: Address,
     permissions: Permissions,
 }
 
-/// Why a socket can't be had.
+/// Why a socket is unavailable.
 pub(super) enum Unavailable {
-    /// It overlaps a socket that navigator holds for this process, and can be had once that is closed.
+    /// It overlaps a socket that navigator holds for this process. It can be opened once that one is closed.
     Overlaps(Name),
     /// Anything else, in words.
     Refused(String),
@@ -59,7 +59,7 @@ pub(super) struct SocketRequest<'a> {
     pub(super) main_pids: &'a [u32],
 }
 
-/// Looks up the host name and the user of a socket. It may wait for a server.
+/// Looks up the host name and the user of a socket. It may wait for a name server.
 pub(super) fn prepare(listener: &Listener) -> Result<Prepared, String> {
     let address = resolve(&listener.address)?;
     let (owner, process) = (
@@ -101,7 +101,8 @@ impl SocketTable {
         listeners.iter().map(|listener| fstat(socket(listener)?).ok().map(|stat| stat.st_ino)).collect()
     }
 
-    /// The socket at an address. Opens it if it is missing. `is_wanted` is asked for the keys of other sockets that are in the way.
+    /// Returns the socket at an address, and opens it if it is missing. Closes other sockets that are in the way, unless
+    /// `is_wanted` is true for their key.
     pub(super) fn get(
         &mut self,
         request: &SocketRequest<'_>,
@@ -120,7 +121,7 @@ impl SocketTable {
         };
         open.name = name.clone();
         if open.has_settings_of(listener) {
-            // It may be shown in another way.
+            // What doesn't concern the open socket may have changed, such as `shown`.
             open.listener = listener.clone();
         } else {
             open.change(listener, &prepare()?.permissions).map_err(|failure| Unavailable::Refused(failure.in_words()))?;
@@ -143,7 +144,7 @@ impl SocketTable {
             let (name, listener, address) = (name.clone(), listener.clone(), address.clone());
             Ok((OpenSocket { socket, name, listener, address, file }, what))
         };
-        // Before anything else looks whether a process listens at a path, because that takes a connection to it.
+        // `bind` would connect to a path to find out whether a process listens there. So a path is taken over before that.
         if let (Address::Path(path), false) = (address, main_pids.is_empty())
             && let Some(socket) = rival::find(address).iter().find_map(|rival| rival.copy(main_pids, address))
             && let Ok(file) = SocketFile::adopt(Path::new(path.value()), self.trust, permissions)
@@ -162,7 +163,7 @@ impl SocketTable {
             Err(Failure::Other(why)) => return Err(Unavailable::Refused(why)),
             Err(Failure::InUse) => {}
         }
-        // Two names of a host may mean the same address.
+        // Two host names may resolve to the same address.
         if let Some(same) = self.sockets.values().find(|open| open.address == *address) {
             return opened(Arc::clone(&same.socket), None, SocketChange::Opened);
         }
@@ -206,15 +207,15 @@ impl SocketTable {
         has_closed
     }
 
-    /// Ends the watches of directories without sockets.
+    /// Ends these watches, except those of directories that still have a socket.
     fn end_watches(&self, of_closed: &[i32]) {
         let in_use =
             |watch: &i32| self.sockets.values().filter_map(|open| open.file.as_ref()?.watch()).any(|other| other == *watch);
         of_closed.iter().filter(|watch| !in_use(watch)).for_each(|watch| self.watch.remove(*watch));
     }
 
-    /// Restores what programs have removed or shut down. `replaces`: also the path of a socket that another program has made, if it
-    /// is closed.
+    /// Restores what programs have removed or shut down. `replaces`: also a path at which a program has bound another socket,
+    /// if no process listens on that any more.
     pub(super) fn restore_all(&mut self, replaces: bool) {
         for open in self.sockets.values_mut() {
             match open.restore(self.trust, &self.watch, replaces) {
@@ -238,7 +239,7 @@ impl OpenSocket {
             && (process_user, process_group) == (&other.process_user, &other.process_group)
     }
 
-    /// The socket as its programs need it.
+    /// The socket, with the flags that its programs need.
     fn to_pass(&self) -> Result<Arc<OwnedFd>, Unavailable> {
         if self.listener.nonblocking {
             ioctl_fionbio(&self.socket, true).map_err(|error| Unavailable::Refused(words(&error.into())))?;
@@ -250,7 +251,7 @@ impl OpenSocket {
         Event::Socket { name: self.name.clone(), address: self.listener.shown.shown().to_owned(), what }
     }
 
-    /// Applies other settings.
+    /// Applies changed settings.
     fn change(&mut self, listener: &Listener, permissions: &Permissions) -> Result<(), Failure> {
         if let Some(file) = &mut self.file {
             file.change(permissions)?;
@@ -260,8 +261,7 @@ impl OpenSocket {
         Ok(())
     }
 
-    /// Makes it usable again if a program has removed its path, or has shut it down for all that have it; returns whether that
-    /// was so.
+    /// Makes it usable again if a program has removed its path or shut it down. Returns whether that was needed.
     fn restore(&mut self, trust: Trust, watch: &PathWatch, replaces: bool) -> Result<bool, Failure> {
         let listens = listener::listens(&self.socket)?;
         if let Some(file) = &self.file {
@@ -273,7 +273,7 @@ impl OpenSocket {
             if listens && !is_lost {
                 return Ok(false);
             }
-            // A unix socket can't listen again after that.
+            // No name of it is left, or it was shut down. A unix socket can't listen again after that, so it is replaced.
             let Address::Path(path) = &self.address else { return Ok(false) };
             let (path, permissions) = (Path::new(path.value()), file.permissions().clone());
             file.remove();
@@ -282,7 +282,7 @@ impl OpenSocket {
             return Ok(true);
         }
         if !listens && let Address::Abstract(_) = self.address {
-            // Its name is free only once no process has the former socket, so ours is closed first.
+            // The name is free only once no process has the old socket. So ours is closed first, by assigning a placeholder.
             self.socket = Arc::new(listener::stream_socket(AddressFamily::UNIX)?);
             self.socket = Arc::new(listener::open(&self.address, self.listener.backlog)?);
         } else if !listens {
@@ -292,9 +292,9 @@ impl OpenSocket {
     }
 }
 
-/// A socket that a program opened by itself, with the backlog of its definition.
+/// Gives a socket that a program opened by itself the backlog of its definition.
 fn with_backlog(socket: OwnedFd, backlog: u32) -> Arc<OwnedFd> {
-    // It listens already; at worst with another backlog.
+    // It listens already. If this fails, it keeps its backlog.
     let _as_before = listener::begin(&socket, backlog);
     Arc::new(socket)
 }

@@ -13,7 +13,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// A process wants exactly these from now on.
+    /// Records that a process wants exactly these sockets from now on.
     pub(super) fn set(&mut self, name: &Name, listeners: &[Listener]) {
         let keys: Vec<String> = listeners.iter().map(|listener| key(&listener.address)).collect();
         for key in &keys {
@@ -41,7 +41,7 @@ impl Wanted {
     }
 }
 
-/// An address as a key.
+/// The key of an address.
 pub(super) fn key(address: &Address) -> String {
     address.to_string()
 }
