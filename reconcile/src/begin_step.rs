@@ -1,4 +1,4 @@
-//! How the steps of a plan are begun: they become facts, actions and reports.
+//! Begins the steps of a plan: turns each into facts, actions and reports.
 
 use crate::diff::{changed_fields, differences};
 use crate::engine::{Engine, StepOutcome};
@@ -53,7 +53,7 @@ impl Engine {
                 if let Some(run) = self.observed.run_mut(id) {
                     run.killed = Some(now);
                     outcome.reports.push(report_of(run, TransitionKind::Killing(why.clone())));
-                    // One that ended by itself was not stopped.
+                    // A run that ended by itself was not stopped.
                     if run.exit.is_none() {
                         run.stop.get_or_insert(Stopping { since: now, why, drains_until: None, told: now });
                     }
@@ -102,7 +102,7 @@ impl Engine {
         }
     }
 
-    /// Reports a start that waits in vain, together with those that wait for the same.
+    /// Reports a start that waits for something that won't happen by itself, together with others that wait for the same.
     fn begin_stall(&mut self, name: Name, on: Name, why: Block, outcome: &mut StepOutcome) {
         self.observed.process_or_new(&name).stalled = Some((on.clone(), why));
         let same = outcome.reports.iter_mut().find_map(|report| match report {
@@ -137,7 +137,7 @@ impl Engine {
         process.tried = true;
         let kept = process.runs.iter_mut().rev().find(|run| run.is_undisturbed());
         let replaces = kept.map(|run| {
-            // One that is replaced itself is what serves, whatever it was to replace.
+            // This run is the one that serves now, even if it had yet to replace another one itself.
             let replaced_other = run.replaces.take().is_some();
             (Box::new(Replaced { spec: run.spec.clone(), generation: run.generation }), replaced_other)
         });
@@ -145,7 +145,7 @@ impl Engine {
             process.replacing_since = process.replacing_since.filter(|_| !replaced_other).or(Some(now));
         }
         let replaces = replaces.map(|(replaced, _)| replaced);
-        // Once the same program is started again, there is nothing left that was put back.
+        // If a restart of the same program was put back, this start is its retry.
         if self.put_back.get(name).is_some_and(PutBack::is_of_same_program) {
             self.put_back.remove(name);
         }
@@ -220,7 +220,7 @@ impl Engine {
         let Some(name) = self.observed.run(id).map(|run| run.spec.name.clone()) else { return };
         let Some(entry) = self.desired.get(&name) else { return };
         let (spec, generation, newest) = (entry.spec.clone(), self.generation_of(&name), self.observed.last_run());
-        // With another `reset_after`, it may have to be healthy for longer. What doesn't count is forgotten at the end of the step.
+        // With another `reset_after`, it may have to be healthy for longer. The end of the step finds out whether it has to.
         self.observed.unproven.insert(name.clone());
         if let Some(run) = self.observed.run_mut(id) {
             let differences = differences(&run.spec, &spec);
@@ -280,8 +280,8 @@ fn start_reason(process: &mut ObservedProcess, spec: &Arc<Spec>) -> Reason {
     }
 }
 
-/// Why a process that ended by itself is started again: a file changed since, or how it ended. `None`: it didn't end by itself, or
-/// a new definition mended the cause.
+/// Why a process that ended by itself is started again: a file changed since, or how it ended. `None`: it didn't end by itself,
+/// or a new definition fixed the cause.
 pub(crate) fn restart_reason(process: &ObservedProcess, spec: &Arc<Spec>) -> Option<Reason> {
     let past = process.past.as_ref().filter(|past| past.streak.is_some() && !is_mended(past, spec))?;
     let changed = changed_since_end(past, process.content.as_ref(), spec);

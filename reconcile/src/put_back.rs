@@ -1,7 +1,7 @@
-//! Putting back: a new run that fails before it could take the place of the old one leaves everything as it was.
+//! Puts back a failed replacement: if a new run fails before it has replaced the old one, the old definition stays in force.
 //!
-//! Until something gives a reason to try again, the process is wanted as it was before. So no other part of the core has to know
-//! of this: the old run is up to date, and a crash of it is followed by a restart with the old definition.
+//! Until there is a reason to try again, the old definition is the desired one. So no other part of the core has to know about
+//! this: the old run is up to date, and after a crash the process is restarted with the old definition.
 
 use crate::desired::Desired;
 use crate::engine::Engine;
@@ -27,13 +27,13 @@ pub(crate) struct PutBack {
     serving: (Arc<Spec>, u64),
     /// Why.
     why: Reason,
-    /// Why the same program was to be started anew, if that is what failed.
+    /// Why a new run of the same program was started, if that is what failed.
     again: Option<Reason>,
 }
 
 impl PutBack {
-    /// The definition in force instead of the one of the file. The places of the file hold: others may have been removed. And it
-    /// is the file that says whether the process runs at all.
+    /// The definition that is in force instead of the one in the file. Its tier, its dependencies and `enabled` are those of
+    /// the file: the old dependencies may have been removed.
     fn in_force(&self) -> Arc<Spec> {
         let (file, serving) = (&self.rejected.0, &self.serving.0);
         if self.is_of_same_program() {
@@ -43,7 +43,7 @@ impl PutBack {
         Arc::new(Spec { tier, enabled, depends_on, ..Spec::clone(serving) })
     }
 
-    /// Whether only the start was put back, and no other program.
+    /// Whether the run that was put back was of the same program as the old one, as in a restart by hand.
     pub(crate) fn is_of_same_program(&self) -> bool {
         self.rejected.0.exec == self.serving.0.exec
     }
@@ -55,29 +55,29 @@ impl Engine {
         self.put_back.get(name).map(|put_back| &put_back.why)
     }
 
-    /// The definitions that are in force if these are in the file; `None`: these.
+    /// The definitions that are in force if the file has these; `None`: exactly these.
     pub(crate) fn in_force(&self, file: &Desired) -> Option<Desired> {
         let is_rejected = |spec: &Arc<Spec>| self.put_back.get(&spec.name).filter(|put_back| put_back.rejected.0 == *spec);
         let replace = |spec: &Arc<Spec>| is_rejected(spec).map(PutBack::in_force);
         if self.put_back.is_empty() { None } else { file.with_replaced(replace) }
     }
 
-    /// The definitions that are in force by the present file.
+    /// The definitions that are in force with the current file.
     pub(crate) fn file_in_force(&self) -> Arc<Desired> {
         self.in_force(&self.file).map_or_else(|| self.file.clone(), Arc::new)
     }
 
-    /// Forgets what was put back and is no longer in the file like this.
+    /// Forgets each put-back definition that the file no longer has.
     pub(crate) fn forget_changed_put_backs(&mut self, file: &Desired) {
         self.put_back.retain(|name, put_back| file.get(name).is_some_and(|entry| entry.spec == put_back.rejected.0));
     }
 
-    /// Puts back a run that fails for this reason, if it is to replace another one and hasn't yet.
+    /// Puts back a run that fails for this reason, if it is to replace another run and hasn't yet.
     pub(crate) fn put_back_run(&mut self, now: Time, id: RunId, why: &Reason, reports: &mut Vec<Report>) {
         let Some(run) = self.observed.run(id) else { return };
         let Some(replaced) = &run.replaces else { return };
         if run.unwanted.is_some() {
-            // Another start was asked for already, and this failure says nothing about that.
+            // Another start was requested already, and this failure says nothing about that.
             return self.observed.run_mut(id).into_iter().for_each(|run| run.forgiven = true);
         }
         let (Some(entry), Some(file)) = (self.desired.get(&run.spec.name), self.file.get(&run.spec.name)) else { return };
@@ -86,7 +86,8 @@ impl Engine {
         }
         let (name, generation, pid) = (run.spec.name.clone(), run.generation, run.pid);
         let why = Reason::PutBack { why: Box::new(why.clone()), generation };
-        // A definition that was put back before stays so.
+        // If the definition of the file was put back before, this run is of the old one. The rejected generation is still the
+        // same.
         let rejected = self.put_back.get(&name).map_or(generation, |former| former.rejected.1);
         let is_same_program = replaced.spec.exec == entry.spec.exec;
         let serving = if is_same_program { entry.spec.clone() } else { replaced.spec.clone() };
@@ -108,7 +109,7 @@ impl Engine {
                 } else if run.is_undisturbed() {
                     let unwanted = run.unwanted.take().filter(|_| put_back.is_of_same_program());
                     put_back.again = put_back.again.or(unwanted.map(|unwanted| unwanted.why));
-                    // It goes on with the files and dependencies of now.
+                    // From now on it counts as started with the current files and dependencies.
                     (run.taken_over, run.bound) = (newest, (newest, now));
                     run.content = content.clone().filter(|content| content.watch == run.spec.watch);
                 }
@@ -120,7 +121,7 @@ impl Engine {
         reports.push(Report::Process(Transition { name, run: Some(id), pid, generation, what }));
     }
 
-    /// Whether a start that failed is tried again before the readiness deadline: the host had no room for it.
+    /// Whether a failed start is tried again before the readiness deadline, because the host was short of resources.
     fn is_retried(&self, now: Time, id: RunId, why: &Reason) -> bool {
         let Reason::Ended(status @ ExitStatus::NotStarted(Refusal::Exhausted { .. } | Refusal::Busy { .. })) = why else {
             return false;
@@ -132,7 +133,7 @@ impl Engine {
         matches!(resting_state_after(process, Some(&past), &run.spec), RestingState::Again(at) if at < until)
     }
 
-    /// Tries a definition again that was put back.
+    /// Tries a put-back definition again.
     pub(crate) fn retry_put_back(&mut self, name: &Name) {
         let Some(put_back) = self.put_back.remove(name) else { return };
         if let (Some(why), Some(process)) = (put_back.again, self.observed.process_mut(name)) {
@@ -143,7 +144,7 @@ impl Engine {
         self.renew_force(name, put_back.rejected.1);
     }
 
-    /// Tries every definition again that was put back.
+    /// Tries every put-back definition again.
     pub(crate) fn retry_all_put_back(&mut self) {
         let names: Vec<Name> = self.put_back.keys().cloned().collect();
         for name in &names {
@@ -151,11 +152,11 @@ impl Engine {
         }
     }
 
-    /// Puts the definitions in force that are to be so now. The one of a process comes from this generation.
+    /// Updates which definitions are in force. The one of this process is from this generation.
     fn renew_force(&mut self, name: &Name, generation: u64) {
         self.desired = self.file_in_force();
         Arc::make_mut(&mut self.since).insert(name.clone(), generation);
-        // What counts as a failure may be something else by this definition.
+        // What counts as a failure depends on the definition.
         self.observed.unproven.insert(name.clone());
         self.planner.reset(&self.desired);
         self.observed.mark_all_dirty();

@@ -1,8 +1,8 @@
-//! Rollback: a configuration that doesn't stay well is undone as a whole, and isn't tried again.
+//! Rollback: a configuration that fails soon after it was saved is undone as a whole, and isn't tried again.
 //!
-//! A new generation is *on trial* until everything is as it says and has stayed so for a while. Then it is *good*. It is *bad* when
-//! something that it changed fails before that. Then the last good configuration is wanted again, as a generation of its own that
-//! is never undone.
+//! A new generation is *on trial* until everything has been as it says for a while. Then it is *good*. It is *bad* when
+//! something that it changed fails before that. Then the last good configuration is put in force again, as a generation of its
+//! own that is never undone.
 
 use crate::desired::Desired;
 use crate::engine::Engine;
@@ -21,7 +21,7 @@ use core::time::Duration;
 pub struct Rollback {
     /// How long everything has to stay as the configuration says until it is good.
     pub bake: Duration,
-    /// After this time it is bad if it isn't good.
+    /// If it isn't good after this time, it is bad.
     pub deadline: Duration,
 }
 
@@ -60,10 +60,10 @@ struct Bad {
     at: Time,
 }
 
-/// What a rollout has come to.
+/// The state of the configuration of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RolloutState {
-    /// The configuration in force is on trial; at this time it is good, if everything is as it says now, or else bad.
+    /// The configuration in force is on trial. At this time it is good if everything is as it says now, or else bad.
     Trial {
         /// That time.
         until: Time,
@@ -89,7 +89,7 @@ pub enum RolloutState {
 }
 
 impl Engine {
-    /// What has become of the configuration of the file, if it asks for rollback.
+    /// The state of the configuration of the file, if it has `rollback`.
     pub fn rollout(&self) -> Option<RolloutState> {
         if let Some(Bad { generation, to, why, at, .. }) = &self.rollout.bad {
             return Some(match to {
@@ -125,7 +125,7 @@ impl Engine {
             self.rollout = Rollout::default();
             return;
         };
-        // One that was in force before rollback was asked for is good if everything is as it says.
+        // A configuration without `rollback` was in force. It counts as good if everything is as it says.
         if self.rollout.good.is_none() && self.generation > 0 && self.rollout.trial.is_none() && self.all_as_wanted() {
             self.rollout.good = Some((self.file.clone(), self.generation));
         }
@@ -160,7 +160,7 @@ impl Engine {
         self.rollout.trial.as_ref().filter(|_| self.orders.closing().is_none()).map(Trial::until)
     }
 
-    /// Tries the configuration of the file again that was undone.
+    /// Tries the configuration of the file again, if it was undone.
     pub(crate) fn retry_rollout(&mut self, now: Time, reports: &mut Vec<Report>) {
         if let Some(bad) = self.rollout.bad.take_if(|bad| bad.is_undone()) {
             self.begin_trial(now, &bad.file);
@@ -168,8 +168,8 @@ impl Engine {
         }
     }
 
-    /// The failure in a report, if the configuration on trial is to blame: of a process that it changed, or of one that depends on
-    /// such a process.
+    /// The failure in a report, if the configuration on trial is to blame: of a process that it changed, or of one that depends
+    /// on such a process.
     fn failure(&self, report: &Report) -> Option<String> {
         let Report::Process(Transition { name, what, generation, .. }) = report else { return None };
         let why = match what {
@@ -198,7 +198,7 @@ impl Engine {
         false
     }
 
-    /// Wants the last good configuration again, if there is one. Returns whether there is.
+    /// Puts the last good configuration in force again, if there is one. Returns whether there is.
     fn undo(&mut self, now: Time, why: String, reports: &mut Vec<Report>) -> bool {
         self.rollout.trial = None;
         let (file, generation) = (self.file.clone(), self.generation);
@@ -216,7 +216,7 @@ impl Engine {
 }
 
 impl Bad {
-    /// Whether another one is wanted instead.
+    /// Whether another configuration is in force instead.
     fn is_undone(&self) -> bool {
         self.to.is_some()
     }

@@ -1,4 +1,4 @@
-//! The runs and sockets of a process, for people.
+//! The runs and sockets of a process, as `status` shows them.
 
 use crate::engine::Engine;
 use crate::event::Pid;
@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 /// The status of one run of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunStatus {
-    /// Its main process, if that runs.
+    /// Its main process, if it is running.
     pub pid: Option<Pid>,
     /// The generation of its definition.
     pub generation: u64,
@@ -36,7 +36,7 @@ pub struct RunStatus {
 pub struct SocketStatus<'a> {
     /// The socket.
     pub listener: &'a Listener,
-    /// A process that keeps it, if that is known.
+    /// A process that has it open, if that is known.
     pub kept_by: Option<Pid>,
 }
 

@@ -1,7 +1,7 @@
 //! Listening sockets that navigator holds for a process and passes to each of its runs.
 //!
-//! A socket belongs to the name of the process in the file, not to a run. So it outlives restarts, crashes and waits, and
-//! connections that come meanwhile wait in its queue.
+//! A socket belongs to a process, not to a run of it. So it stays open across restarts, crashes and waits, and connections that
+//! arrive meanwhile wait in its queue.
 
 use crate::event::Refusal;
 use crate::text::Text;
@@ -17,20 +17,21 @@ pub struct Listener {
     pub name: Text,
     /// Where it listens.
     pub address: Address,
-    /// The address for people: as the file writes it, if that is secret.
+    /// The address to show. If it is secret, this is the text in the file.
     pub shown: Text,
     /// How many connections may wait to be accepted (`listen(2)`).
     pub backlog: u32,
-    /// Whether accepting from it never waits (`O_NONBLOCK`), for a program that takes that for granted. All processes that have
-    /// the socket share this, so navigator only ever sets it.
+    /// Whether it is non-blocking (`O_NONBLOCK`), as some programs expect. All processes that have the socket share this flag, so
+    /// navigator sets it but never clears it.
     pub nonblocking: bool,
-    /// The permissions of a path.
+    /// The permissions of its path.
     pub mode: u32,
-    /// The user that owns a path; `None`: the one that navigator runs as.
+    /// The user that owns its path; `None`: the one that navigator runs as.
     pub user: Option<Text>,
-    /// The group that owns a path; `None`: the one that navigator runs as.
+    /// The group that owns its path; `None`: the one that navigator runs as.
     pub group: Option<Text>,
-    /// The `user` of the process. Where that user could exchange directories of a path, its rights are used.
+    /// The `user` of the process. If untrusted users can change a directory of the path, navigator acts with the rights of this
+    /// user.
     pub process_user: Option<Text>,
     /// The `group` of the process.
     pub process_group: Option<Text>,
@@ -39,7 +40,7 @@ pub struct Listener {
 impl Listener {
     /// The default of [`Listener::backlog`].
     pub const BACKLOG: u32 = 4096;
-    /// The number of a program's first socket (`sd_listen_fds(3)`).
+    /// The descriptor of a program's first socket (`sd_listen_fds(3)`).
     pub const FIRST_DESCRIPTOR: u32 = 3;
     /// The default of [`Listener::mode`].
     pub const MODE: u32 = 0o666;
@@ -87,7 +88,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// Whether two different addresses can't both be listened on: one is part of the other.
+    /// Whether the two addresses can't both be listened on, because one includes the other.
     pub fn overlaps(&self, other: &Address) -> bool {
         match (self, other) {
             (Address::Any(one), Address::Any(other)) => one == other,
@@ -97,7 +98,7 @@ impl Address {
                 let is_part = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
                 one.port() == other.port() && is_same_family && is_part
             }
-            // What a host name means is known only when it is bound.
+            // A host name is resolved only when its socket is opened.
             (one, other) => one == other,
         }
     }
@@ -115,7 +116,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// What is known of the sockets of a process.
+/// What is known about the sockets of a process.
 #[derive(Clone, Debug)]
 pub struct HeldSockets {
     /// The sockets that navigator is to hold.
@@ -129,12 +130,12 @@ pub struct HeldSockets {
 pub enum HoldState {
     /// It tries to.
     Pending {
-        /// How often in a row it couldn't before.
+        /// How often in a row it failed before.
         refusals: u32,
     },
     /// It holds all of them.
     Held,
-    /// It couldn't get one of them.
+    /// It couldn't open one of them.
     Refused {
         /// Why.
         why: Refusal,
@@ -154,7 +155,7 @@ pub enum SocketChange {
     TakenOver,
     /// It was closed.
     Closed,
-    /// The process had removed its path or shut it down, and it was opened again.
+    /// A process had removed its path or shut it down, and navigator has restored it.
     Restored,
 }
 

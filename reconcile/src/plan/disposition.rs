@@ -73,11 +73,11 @@ impl StopCause<'_> {
     }
 }
 
-/// The disposition of every run: here those of the active rows, where [`Row::first_run`] says. Any other row knows its own.
+/// The dispositions of all runs: those of the active rows, each from [`Row::first_run`] on. Any other row knows its own.
 pub(super) struct Dispositions<'a>(Vec<Disposition<'a>>);
 
 impl<'a> Dispositions<'a> {
-    /// Those of the runs of a row, as in [`Row::runs`].
+    /// Those of a row, in the order of [`Row::runs`].
     pub(super) fn of(&self, row: &Row<'_>) -> &[Disposition<'a>] {
         row.known_dispositions().unwrap_or_else(|| &self.0[row.first_run..row.first_run + row.count()])
     }
@@ -149,7 +149,7 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
         return match entry.spec.on_change {
             _ if is_superseded(view, row, run, &entry.spec, plan) => Disposition::Stop(StopCause::Changed),
             OnChange::Keep if !has_current_run(row, &entry.spec) => health(view, run, plan),
-            // A run that was ready once isn't given up because it is not ready for a moment.
+            // A run that was ready once isn't stopped because it is unready for a moment.
             OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() => {
                 Disposition::KeepUntilReplaced
             }
@@ -184,13 +184,13 @@ fn content<'a>(row: &Row<'a>) -> Option<&'a Content> {
     row.process()?.content.as_ref()
 }
 
-/// Whether the identity of a run is the one that is wanted.
+/// Whether a run executes what is wanted, so that no restart is needed.
 pub(crate) fn is_same(run: &Run, wanted: &Arc<Spec>) -> bool {
     Arc::ptr_eq(&run.spec, wanted) || run.spec.exec == wanted.exec
 }
 
-/// Whether an outdated run is no longer needed: an up-to-date one is ready, another outdated one serves better, or the process has
-/// completed.
+/// Whether an outdated run is no longer needed: an up-to-date one is ready, another outdated one serves better, or the process
+/// has completed.
 fn is_superseded(view: &View<'_>, row: &Row<'_>, run: &Run, wanted: &Arc<Spec>, plan: &mut Plan) -> bool {
     let takes_over = healthy_runs(row).filter_map(|other| takes_over_at(other, wanted)).min();
     if let Some(at) = takes_over.filter(|at| *at > view.now) {
@@ -210,7 +210,7 @@ fn takes_over_at(run: &Run, wanted: &Arc<Spec>) -> Option<Time> {
     run.ready.filter(|_| takes_over).map(|ready| ready + stable)
 }
 
-/// Whether a run serves until its replacement does. One that was ready once isn't given up because it is not ready for a moment.
+/// Whether a run serves until its replacement does. One that was ready once counts as serving even while it is unready.
 pub(super) fn rolls(wanted: &Spec, run: &Run) -> bool {
     let stops_first = run.unwanted.as_ref().is_some_and(|unwanted| unwanted.stops_first);
     wanted.on_change == OnChange::Rolling && !stops_first && run.unhealthy.is_none() && service(run).is_some()
@@ -225,8 +225,8 @@ fn healthy_runs<'a>(row: &Row<'a>) -> impl Iterator<Item = &'a Run> {
     row.runs().iter().filter(|run| run.is_undisturbed() && run.unhealthy.is_none())
 }
 
-/// How well a run serves, to be compared: one that is ready serves better than one that was, then one that has taken its place
-/// better than one that has yet to, then a newer one better than an older one. A run that never was ready doesn't serve.
+/// How well a run serves, for comparison. First, one that is ready is better than one that was. Then, one that has taken its
+/// place is better than one that has yet to. Then, a newer one is better. A run that was never ready doesn't serve.
 fn service(run: &Run) -> Option<(bool, bool, RunId)> {
     run.first_ready.map(|_| (run.ready.is_some(), run.replaces.is_none(), run.id))
 }
@@ -249,8 +249,8 @@ fn health<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Disposition<'a> {
 
 /// The dependency, if any, that was replaced and so restarts this run.
 ///
-/// A run follows the run of the dependency that serves it. So a dependency that crashed and came back is still followed. And where
-/// a replacement runs already, the old run takes along only those that it serves.
+/// A run follows the run of the dependency that serves it. So a dependency that crashed and came back is still followed. If a
+/// replacement runs already, the end of the old run restarts only the runs that it serves.
 fn replaced_dependency<'a>(view: &View<'a>, all: &Dispositions<'a>, row: &Row<'a>, run: &Run) -> Option<&'a Name> {
     row.entry?.needs.iter().filter(|need| need.restart).find_map(|need| {
         let dependency = &view.row(need.on);
@@ -277,7 +277,8 @@ fn serving<'a>(dependency: &Row<'a>, run: &Run) -> Option<(usize, &'a Run)> {
     Some((place, &runs[place]))
 }
 
-/// Updates a run if its upkeep changed, reloads it if its files changed, and reports it if it survives being killed.
+/// Updates a run if settings that need no restart have changed, reloads it if its files changed, and reports it if it survives
+/// being killed.
 fn maintain(row: &Row<'_>, run: &Run, disposition: Disposition<'_>, view: &View<'_>, plan: &mut Plan) {
     if is_outdated(row, run, disposition) {
         plan.steps.push(Step::Update(run.id));
@@ -303,7 +304,8 @@ fn maintain(row: &Row<'_>, run: &Run, disposition: Disposition<'_>, view: &View<
     }
 }
 
-/// Whether the upkeep of a run changed. A failed run is updated too: by the new upkeep it may not have failed.
+/// Whether settings of a run that need no restart have changed. A failed run is updated too: with the new ones it may not have
+/// failed.
 fn is_outdated(row: &Row<'_>, run: &Run, disposition: Disposition<'_>) -> bool {
     let is_concerned = match disposition {
         Disposition::Keep => true,
@@ -317,8 +319,8 @@ fn is_outdated(row: &Row<'_>, run: &Run, disposition: Disposition<'_>) -> bool {
 
 /// The changed file, if any, because of which a run is told to read its files again.
 ///
-/// Until it is ready for the first time, a program may not know yet what to do when told. Afterwards it is told even when it isn't
-/// ready: the change may be the remedy.
+/// Before it is ready for the first time, a program may not handle a reload yet. Afterwards it is told even while it is
+/// unready: the change may be the fix.
 fn file_to_reload<'a>(row: &Row<'a>, run: &'a Run) -> Option<&'a str> {
     let can_reload = run.spec.on_watch == OnWatch::Reload && run.spec.reload.is_some() && run.first_ready.is_some();
     if can_reload { changed_file(run.content.as_ref(), content(row), &run.spec) } else { None }

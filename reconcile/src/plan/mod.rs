@@ -2,25 +2,25 @@
 //!
 //! # How a plan is made
 //!
-//! No order is computed. Each start and each stop has to pass a *gate*, a short list of conditions, which are checked again after
-//! every event. So a newer generation that comes while an older one is under way needs no cancelling: the next plan reads other
-//! definitions.
+//! No order is computed. Each start and each stop has to pass a *gate*, a short list of conditions, which are checked again
+//! after every event. So if a newer generation arrives while an older one is under way, nothing has to be cancelled: the next
+//! plan reads other definitions.
 //!
 //! 1. `view` puts definitions and facts side by side.
-//! 2. `disposition` decides of every run whether it is kept, must stop (and why), or is kept until it is replaced.
+//! 2. `disposition` decides for every run whether it is kept, must stop (and why), or is kept until it is replaced.
 //! 3. `sockets` lets navigator hold the sockets that processes need.
 //! 4. `stop` lets a run stop once the processes that come after it, and are stopping too, are gone.
-//! 5. `progress` finds out of every process of the file whether it runs, is on its way or is stuck, dependencies first.
+//! 5. `progress` determines for every process of the file whether it runs, is on its way or is stuck, dependencies first.
 //! 6. `start` starts a process once its former run is gone, its backoff and delay are over, its dependencies hold, and the
 //!    processes before it in the list have been started.
 //!
 //! # Laws
 //!
 //! - `wake_at` is that of the plan made after all steps are begun, so that the deadline of a stop is never missed.
-//! - How a process announces that it is ready is part of its identity; active probes are upkeep.
+//! - How a process announces that it is ready belongs to [`Exec`](crate::spec::Exec); active probes don't.
 //! - A process that restarts along with a dependency is bound to a *run* of it, not to its name.
 //! - Definitions are acyclic; facts may be cyclic, when runs of different generations wait for each other. Inside a strongly
-//!   connected component, places that are no longer wanted are ignored.
+//!   connected component, edges that are no longer wanted are ignored.
 //! - A run that is kept until it is replaced doesn't block a stop of what it depends on.
 //! - A stop is complete when the whole process tree is gone; a start uses the newest definition at the moment it is begun.
 //!
@@ -60,7 +60,7 @@ pub const STARTS_OF_ONE_USER: usize = 16;
 /// take at most half.
 pub const STARTS_AT_ONCE: usize = 2 * STARTS_OF_ONE_USER;
 
-/// How many starts of a list may be begun behind the one with its exec under way.
+/// In a list, how many starts may be begun behind the one that is at its exec.
 pub const STARTS_AHEAD: usize = 2;
 
 /// How long a run may survive being killed before that is reported.
@@ -92,19 +92,20 @@ pub enum Step {
     },
     /// Tell a run to stop.
     Stop(RunId, Reason),
-    /// Tell a run to end that was only told to finish its work so far.
+    /// End the drain of a run: tell it to stop.
     EndDrain(RunId),
     /// Kill a run; the reason is for one that was not told to stop before.
     Kill(RunId, Reason),
-    /// Take over a new upkeep in place.
+    /// Apply changed settings that need no restart.
     Update(RunId),
     /// Tell a run to read its own files again.
     Reload(RunId, Reason),
     /// Remember that the start delay of a process counts from now.
     CountDelay(Name),
-    /// Forget from when the start delay of a process counted.
+    /// Forget since when the start delay of a process counts.
     ForgetDelay(Name),
-    /// Replace a run although its definition is in force. It serves until its replacement is ready for long enough.
+    /// Replace a run although its definition is in force. It serves until its replacement has been ready for long
+    /// enough.
     Replace(RunId, Reason),
     /// Remember that a run has been ready for long enough to take the place of the old one.
     Establish(RunId),
@@ -112,15 +113,15 @@ pub enum Step {
     Hold(Name, Vec<Listener>),
     /// Report a run that survives being killed.
     Report(RunId),
-    /// Tell those that the main process of a run left behind to stop.
+    /// Tell the processes that the main process of a run left behind to stop.
     StopRest(RunId, Reason),
-    /// Report that the start of a process waits for another one that doesn't come by itself.
+    /// Report that the start of a process waits for another one that won't start by itself.
     Stall(Name, Name, Block),
     /// Shut down, because this process ended.
     ShutDown(ShutdownCause),
 }
 
-/// Why something that is to happen doesn't happen yet.
+/// What a process waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
     /// A start waits for a named dependency.
@@ -148,12 +149,12 @@ pub enum Waiting {
     Exec,
     /// A run is not ready.
     Readiness {
-        /// When it has failed, unless it has been ready before.
+        /// It has failed if it isn't ready at this time; `None`: it was ready before.
         until: Option<Time>,
-        /// What its probe met with last.
+        /// The last failure of its probe.
         why: Option<String>,
     },
-    /// A new run is ready, and takes the place of the old one if it is still so at this time.
+    /// A new run is ready, and takes the place of the old one at this time if it is still ready.
     Stable(Time),
     /// A stop waits for a process that comes after it to be gone.
     Dependent(Name),
@@ -163,11 +164,11 @@ pub enum Waiting {
     Grace(Time),
     /// A kill is under way.
     Kill,
-    /// Processes of a run survive being killed; with which and why, if the system refuses to kill them.
+    /// Processes of a run survive being killed; which ones and why, if the system refuses to kill them.
     Survivors(Option<String>),
 }
 
-/// Why a dependency hasn't reached what it must.
+/// Why a dependency doesn't hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block {
     /// It is on its way.
@@ -182,9 +183,9 @@ pub enum Block {
     BackingOff,
     /// It exited with status 0 and is not started again.
     Ended,
-    /// It waits for something that doesn't come by itself.
+    /// It waits for something that won't happen by itself.
     Stuck,
-    /// It was ready, but is not ready again within its readiness deadline. Only reported: it may still come.
+    /// It was ready, but is not ready again within its readiness deadline. Only reported: it may still become ready.
     Unready,
 }
 
@@ -198,7 +199,7 @@ pub fn plan(desired: &Desired, orders: &Orders, observed: &Observed, now: Time) 
 fn plan_of(view: &mut View<'_>) -> Plan {
     let mut plan = Plan { explains: view.explains, ..Plan::default() };
     let dispositions = disposition::dispositions(view, &mut plan);
-    // A new upkeep, such as a deadline, takes effect before anything is decided by it.
+    // A changed setting, such as a deadline, takes effect before anything is decided by it.
     if plan.steps.is_empty() {
         sockets::hold(view, &dispositions, &mut plan);
         stop::stop(view, &dispositions, &mut plan);

@@ -30,7 +30,7 @@ pub(super) enum Progress {
 /// What is to be done about a process without runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RestingState {
-    /// It wasn't started since it is wanted like this.
+    /// It hasn't been started with what is wanted now.
     Fresh,
     /// It completed.
     Completed,
@@ -50,7 +50,7 @@ pub(super) struct StartOrder<'a> {
     pending: Vec<Option<usize>>,
     /// The managed process that applications have to wait for.
     pub(super) pending_managed: Option<usize>,
-    /// The processes on their way that wait for none before them in the list, or for its exec alone.
+    /// The processes on their way that wait for none before them in the list, or only for the exec of the one before.
     pub(super) next: Vec<usize>,
 }
 
@@ -79,7 +79,7 @@ impl<'a> StartOrder<'a> {
         self.progress[index] = progress;
         self.pending[index] = match progress {
             Progress::Coming => Some(index),
-            // A process that runs doesn't part those before it from those after it.
+            // A running process doesn't separate those before it from those after it: they still start in order.
             Progress::Started => self.before(view, entry),
             // Order alone never blocks: the next ones wait for what this one would wait for in the list.
             Progress::NotWanted | Progress::Stuck => self.before_in_list(entry),
@@ -102,7 +102,7 @@ impl<'a> StartOrder<'a> {
             return if run.up.is_some() { Progress::Started } else { Progress::Coming };
         }
         if is_ending(row, dispositions) {
-            // Replaced on purpose, it starts again in its place; after a failure it has had its place.
+            // If it is replaced on purpose, it starts again at its place in the order. After a failure, it has had its turn.
             let has_failed =
                 |disposition: &Disposition<'_>| matches!(disposition, Disposition::Stop(cause) if cause.is_failure());
             let failed = |(run, disposition): (&Run, &Disposition<'_>)| run.ends_by_itself() || has_failed(disposition);
@@ -123,8 +123,8 @@ impl<'a> StartOrder<'a> {
 
     /// The process that order alone makes an entry wait for.
     ///
-    /// In the list, that is one before it on its way to run. By name, a run that serves already is enough, unless something below
-    /// it is being replaced as well: then they start again in order.
+    /// In the list, that is a process before it that is on its way to run. A named dependency makes it wait only if it is being
+    /// replaced, or something below it is: then they start again in order.
     pub(super) fn before(&self, view: &View<'_>, entry: &DesiredProcess) -> Option<usize> {
         let by_name = || entry.needs.iter().filter_map(|need| self.pending[need.on]).find(|&on| is_returning(&view.row(on)));
         self.before_in_list(entry).or_else(by_name)
@@ -205,15 +205,15 @@ pub(super) fn current_run<'a>(row: &Row<'a>, dispositions: &Dispositions<'_>) ->
     row.runs().get(place)
 }
 
-/// Whether a run of a process must be gone before another one is started. A run that is kept until it is replaced need not, nor one
-/// that can't be killed.
+/// Whether a run of a process must be gone before another one is started. A run that is kept until it is replaced need not, nor
+/// one that can't be killed.
 fn is_ending(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
     let mut runs = row.runs().iter().zip(dispositions.of(row));
     runs.any(|(run, disposition)| *disposition != Disposition::KeepUntilReplaced && !run.reported)
 }
 
 /// The changed file, if any, because of which a process that ended is started again: like a changed definition, it may be the
-/// remedy.
+/// fix.
 pub(crate) fn changed_since_end<'a>(past: &'a Past, content: Option<&'a Content>, spec: &Spec) -> Option<&'a str> {
     if spec.on_watch == OnWatch::Restart { changed_file(past.content.as_ref(), content, spec) } else { None }
 }
@@ -228,7 +228,7 @@ pub(crate) fn resting_state(process: Option<&ObservedProcess>, spec: &Arc<Spec>)
     process.map_or(RestingState::Fresh, |process| resting_state_after(process, process.past.as_ref(), spec))
 }
 
-/// The same of a process that ended as `past` says.
+/// The same for a process that ended as `past` says.
 pub(crate) fn resting_state_after(process: &ProcessFacts, past: Option<&Past>, spec: &Arc<Spec>) -> RestingState {
     let Some(past) = past else { return RestingState::Fresh };
     let Some(streak) = past.streak else { return RestingState::Fresh };
@@ -247,8 +247,8 @@ pub(crate) fn resting_state_after(process: &ProcessFacts, past: Option<&Past>, s
     }
 }
 
-/// Whether the definition changed since a run ended, in a way that its end had to do with: it is another program, or has another
-/// check where it failed a check.
+/// Whether the definition has changed since a run ended, so that the cause may be gone: the program is another one, or the
+/// probe that failed is.
 pub(crate) fn is_mended(past: &Past, spec: &Arc<Spec>) -> bool {
     if Arc::ptr_eq(&past.spec, spec) {
         return false;

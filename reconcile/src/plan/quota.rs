@@ -17,7 +17,7 @@ pub(super) struct StartQuota {
 }
 
 impl StartQuota {
-    /// The quota that these starts leave.
+    /// What is left of the quota while these starts are under way.
     pub(super) fn left(desired: &Desired, under_way: &[&Run]) -> StartQuota {
         let mut of_users = vec![STARTS_OF_ONE_USER; desired.users()];
         for user in under_way.iter().filter_map(|run| desired.user(run.spec.exec.user.as_ref())) {

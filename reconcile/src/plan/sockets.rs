@@ -1,8 +1,8 @@
 //! Which sockets navigator has to hold for each process, and whether a start or a restart has to wait for them.
 //!
-//! A process needs the sockets of its definition while it is wanted, and those of each run that goes on. So they outlive restarts,
-//! crashes and waits. One that is stopped by hand, has completed or has failed needs none: its clients are refused instead of
-//! waiting for nothing.
+//! A process needs the sockets of its definition while it is wanted, and those of each run that goes on. So they outlive
+//! restarts, crashes and waits. One that is stopped by hand, has completed or has failed needs none: its clients are refused
+//! instead of waiting for nothing.
 
 use super::disposition::{Disposition, Dispositions};
 use super::progress::{RestingState, resting_state};
@@ -16,7 +16,7 @@ use crate::time::Time;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// Adds the steps that let navigator hold other sockets to the plan.
+/// Adds to the plan the steps that change which sockets navigator holds.
 pub(super) fn hold(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut Plan) {
     let (mut growing, mut shrinking) = (Vec::new(), Vec::new());
     for row in view.active().filter(|row| concerns_sockets(row)) {
@@ -25,7 +25,7 @@ pub(super) fn hold(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut 
         let is_held = |listener: &Listener| held.is_some_and(|held| held.listeners.contains(listener));
         match held {
             None if needed.is_empty() => {}
-            Some(held) if held.listeners == needed => wait(row, dispositions.of(row), held, view.now, plan),
+            Some(held) if held.listeners == needed => retry(row, dispositions.of(row), held, view.now, plan),
             _ if needed.iter().all(is_held) => shrinking.push(Step::Hold(row.name.clone(), needed)),
             _ => {
                 let is_lost = |listener: &&Listener| needed.iter().all(|other| other.address != listener.address);
@@ -73,8 +73,8 @@ fn is_over(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {
     row.runs().is_empty() && matches!(resting_state(row.process(), wanted), RestingState::Completed | RestingState::Failed)
 }
 
-/// Tries again to get sockets that were refused, if a run is kept until they are had. A start tries that by itself.
-fn wait(row: &Row<'_>, dispositions: &[Disposition<'_>], held: &HeldSockets, now: Time, plan: &mut Plan) {
+/// Tries again to open sockets that were refused, if a run is kept for lack of them. A start opens its sockets by itself.
+fn retry(row: &Row<'_>, dispositions: &[Disposition<'_>], held: &HeldSockets, now: Time, plan: &mut Plan) {
     let is_kept = |(run, disposition): (&Run, &Disposition<'_>)| *disposition == Disposition::Keep && run.up.is_some();
     let Some(entry) = row.entry.filter(|_| row.runs().iter().zip(dispositions).any(is_kept)) else { return };
     let HoldState::Refused { why, at, count } = &held.state else { return };
@@ -93,7 +93,8 @@ pub(super) fn are_held(process: Option<&ObservedProcess>, wanted: &Spec) -> bool
     wanted.exec.sockets.is_empty() || state_for(process, wanted) == Some(&HoldState::Held)
 }
 
-/// Whether it isn't known yet if navigator can hold the sockets of a definition. This plan may let it hold others than before.
+/// Whether it isn't known yet if navigator can hold the sockets of a definition. Steps of this plan may change which ones it
+/// holds.
 pub(super) fn are_pending(process: Option<&ObservedProcess>, wanted: &Spec, plan: &Plan) -> bool {
     let changes = || plan.steps.iter().any(|step| matches!(step, Step::Hold(name, _) if *name == wanted.name));
     let is_pending = || matches!(state_for(process, wanted), None | Some(HoldState::Pending { .. })) || changes();

@@ -69,7 +69,7 @@ fn execs_before(run: RunId, under_way: &[&Run]) -> usize {
     core::iter::successors(before(&run), before).count()
 }
 
-/// Whether no process can be started behind a start that is begun behind the run `after`.
+/// Whether no other process can be started right behind a start that is itself begun behind the run `after`.
 pub(super) fn is_last_in_row(view: &View<'_>, after: Option<RunId>) -> bool {
     let has_room = || after.is_none_or(|after| execs_before(after, &starts_under_way(view)) + 1 < STARTS_AHEAD);
     !(view.orders_execs && view.desired.is_list() && has_room())
@@ -80,10 +80,10 @@ fn forget_delay(row: &Row<'_>) -> Option<Step> {
     row.process()?.due_since.map(|_| Step::ForgetDelay(row.name.clone()))
 }
 
-/// Keeps the first of the starts that may cause the restart of a running process, or else all starts.
+/// If some of the starts may cause the restart of a running process, keeps only the first of these; otherwise keeps all.
 ///
-/// What depends on a process that then has to stop must not be started at the same time. The starts are kept one at a time,
-/// dependencies first, because the next one may depend on such a process.
+/// A process that depends on one that then has to stop must not be started at the same time. So such starts are begun one at a
+/// time, dependencies first.
 fn first(view: &View<'_>, starts: Vec<(usize, Option<RunId>)>) -> Vec<(usize, Option<RunId>)> {
     if starts.len() < 2 || view.desired.followers().is_empty() {
         return starts;
@@ -130,7 +130,7 @@ struct Gate<'v, 'a> {
     removed: Option<&'v Name>,
 }
 
-/// `Err`: it can't go on; with what it waits for, unless it waits for nothing or a run of it says that already.
+/// `Err`: the process can't be started; with what it waits for, unless it waits for nothing or one of its runs says that already.
 type Passed<T = ()> = Result<T, Option<Waiting>>;
 
 impl Gate<'_, '_> {
@@ -142,8 +142,8 @@ impl Gate<'_, '_> {
             plan.steps.extend(self.shutdown());
             return Err(self.kept_until_replaced().find_map(|run| unfinished(run, self.under_way)));
         }
-        // The delay counts from the moment that the required dependencies hold. The others may come and go, which would put it off
-        // for ever.
+        // The delay counts from the moment that the required dependencies hold. The others may come and go, which would put it
+        // off for ever.
         let dependency = self.dependency(true);
         let delay = self.delay(dependency.is_none(), plan);
         self.predecessor()?;
@@ -169,7 +169,7 @@ impl Gate<'_, '_> {
         }
     }
 
-    /// The shutdown that the end of this process is to cause.
+    /// The shutdown that the end of this process causes, if any.
     fn shutdown(&self) -> Option<Step> {
         let (spec, past) = (&self.entry.spec, self.row.process()?.past.as_ref()?);
         let success = past.succeeded(spec);
@@ -181,7 +181,7 @@ impl Gate<'_, '_> {
         is_cause.then(|| Step::ShutDown(cause()))
     }
 
-    /// The report of what the start waits for, if that doesn't come by itself, and wasn't reported before.
+    /// The report of what the start waits for, if that won't happen by itself and hasn't been reported yet.
     fn stall(&self, waiting: &Waiting, plan: &mut Plan) -> Option<Step> {
         let Waiting::Dependency { on, why, .. } = waiting else { return None };
         let why = match why {
@@ -259,7 +259,7 @@ impl Gate<'_, '_> {
         Some(Waiting::Removed(removed.clone()))
     }
 
-    /// The run right before it in the list, if the exec of that one is all that is left to wait for.
+    /// The run right before it in the list, if only the exec of that run is left to wait for.
     fn close_behind(&self) -> Option<RunId> {
         let before = exec_before(self.view, self.dispositions, self.entry)?.id;
         (execs_before(before, self.under_way) < STARTS_AHEAD).then_some(before)

@@ -63,8 +63,8 @@ fn is_hurried(view: &View<'_>) -> bool {
     closing.hurry || view.now >= closing.since + view.desired.shutdown_timeout()
 }
 
-/// Goes on with the end of a run: tells it to end once its time to finish its work is over, tells what its main process left
-/// behind to end, unless it was told before, and kills what remains when its grace is over.
+/// Continues the end of a run. Ends its drain at the drain timeout. Tells the processes that its main process left behind to
+/// stop, unless they were told before. Kills what remains after the grace period.
 fn end(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) {
     if run.killed.is_some() {
         let waiting = if run.reported { Waiting::Survivors(run.kill_refused.clone()) } else { Waiting::Kill };
@@ -78,7 +78,7 @@ fn end(name: &Name, run: &Run, hurry: bool, view: &View<'_>, plan: &mut Plan) {
         Some(stop) => stop.why.clone(),
         None => Reason::Ended(run.exit.as_ref().map_or(ExitStatus::Lost, |(status, _)| status.clone())),
     };
-    // One that was only told to finish its work wasn't told to end.
+    // A run that is draining wasn't told to end yet.
     let told = run.stop.as_ref().filter(|stop| stop.drains_until.is_none()).map(|stop| stop.told);
     let since = told.or(run.rest_stop);
     let until = since.unwrap_or(view.now) + run.spec.stop.timeout;
@@ -104,7 +104,7 @@ fn grant_grace(name: &Name, until: Time, plan: &mut Plan) {
 
 /// For each row, a row that must be gone before it may be told to stop.
 enum Blockers<'a> {
-    /// By the order of a list in which these stop.
+    /// These processes of a plain list stop, in reverse order.
     List(ListMembers<'a>),
     Graph(Vec<Option<usize>>),
 }
@@ -210,7 +210,7 @@ fn wanted_places(view: &View<'_>) -> Graph {
     graph
 }
 
-/// The places that runs were given and that are no longer wanted.
+/// What each row came after when its runs were started, and no longer comes after.
 fn former_places(view: &View<'_>) -> Places {
     let mut former = Vec::new();
     for index in view.active_numbers() {

@@ -1,6 +1,6 @@
 //! The order of a plain list, where no process names a dependency: each process comes after the one before it.
 //!
-//! There, all that counts is which processes are on their way, or stop. Their neighbours in the list are found without a look at
+//! There, all that counts is which processes are on their way, or stop. Their neighbours in the list are found without reading
 //! the others.
 
 use super::place_set::PlaceSet;
@@ -35,7 +35,7 @@ impl<'a> ListMembers<'a> {
         (self.desired.entries()[after].part <= entry.place).then_some(after)
     }
 
-    /// Whether the entry right after another one in its part of the list is a member; which one it is.
+    /// The entry right after another one in its part of the list, if it is a member.
     pub(crate) fn right_after(&self, entry: &DesiredProcess) -> Option<usize> {
         self.after(entry).filter(|after| self.desired.entries()[*after].place == entry.place + 1)
     }

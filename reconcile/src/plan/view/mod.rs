@@ -1,9 +1,9 @@
 //! Definitions and facts of each process side by side: all that the rest of a plan reads.
 //!
-//! This module also holds everything that makes planning fast, so that no other has to know of it. On a host of thousands, nearly
-//! every process is [`Quiescent`] at nearly every moment, and reading its facts is what takes time. So a [`Planner`] remembers
-//! the state of each quiescent process, and reads the facts of the others alone. The plan is the same without that, which the
-//! property tests check at every step.
+//! This module also holds everything that makes planning fast, so that no other has to know about it. Of thousands of
+//! processes, nearly all are [`Quiescent`] at any moment, and reading their facts is what takes time. So a [`Planner`]
+//! remembers the state of each quiescent process, and reads only the facts of the others. The plan is the same without that,
+//! which the property tests check at every step.
 
 mod dirty;
 mod list;
@@ -310,7 +310,7 @@ impl States {
     }
 }
 
-/// Rarely called, and kept out of the way of what calls it.
+/// Rarely called, so it isn't inlined.
 #[cold]
 fn look_up<'a>(observed: &'a Observed, name: &Name) -> Option<&'a ObservedProcess> {
     observed.processes().get(name)

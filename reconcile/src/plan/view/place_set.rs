@@ -1,11 +1,11 @@
-//! A set of places, as bits: the next place in it is found among thousands with a few comparisons, and a copy is cheap.
+//! A set of places, stored as bits: the next place is found among thousands with a few comparisons, and a copy is cheap.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 const BITS: usize = u64::BITS as usize;
 
-/// Positions below a fixed number.
+/// Places below a fixed number.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PlaceSet(Vec<u64>);
 

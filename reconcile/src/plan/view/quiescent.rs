@@ -1,5 +1,5 @@
-//! Processes about which there is nothing to do by themselves. What a plan says about one is known beforehand, so its facts need
-//! not be read.
+//! Processes for which there is nothing to do because of their own facts. What a plan says about one is known beforehand, so
+//! its facts need not be read.
 
 use crate::desired::{Desired, DesiredProcess};
 use crate::observed::{ObservedProcess, Run};
@@ -100,7 +100,7 @@ impl Quiescent {
     }
 }
 
-/// Whether a run goes on until it is told to stop, and no place that it had is another one now.
+/// Whether a run goes on until it is told to stop, and still comes after everything that it came after when it was started.
 fn waits_in_its_place(run: &Run, entry: &DesiredProcess, desired: &Desired) -> bool {
     let is_wanted = |name: &Name| entry.comes_after().any(|on| desired.entries()[on].spec.name == *name);
     run.up.is_some() && run.is_undisturbed() && run.waits.iter().all(is_wanted)
