@@ -38,11 +38,25 @@ pub(super) fn excerpt(span: SourceSpan, texts: &SourceMap) -> Option<Excerpt> {
     if place.ends_with('…') && after.starts_with('…') {
         after.remove(0);
     }
+    if let Some(quote) = quotes_around(&marked, span.text, texts) {
+        before.pop();
+        before.push(quote);
+        after.replace_range(..'…'.len_utf8(), quote.encode_utf8(&mut [0; 4]));
+    }
     if visible.end < line.end {
         after.push('…');
     }
     let (start, length) = (before.chars().count(), place.chars().count().max(1));
     Some(Excerpt { line: before + &place + &after, start, length })
+}
+
+/// The quotes around a reference that is the whole of a masked value.
+fn quotes_around(marked: &Range<usize>, id: TextId, texts: &SourceMap) -> Option<char> {
+    let text = texts.text(id);
+    let quote = text[..marked.start].chars().next_back().filter(|quote| matches!(quote, '"' | '\''))?;
+    let quoted = marked.start - 1..marked.end + 1;
+    let is_whole = is_reference(&text[marked.clone()]) && text[marked.end..].starts_with(quote);
+    (is_whole && texts.masked(id, quoted.start.saturating_sub(1)..quoted.end + 1).eq([quoted])).then_some(quote)
 }
 
 /// A part of a line, each masked range replaced by one `…`.
@@ -127,6 +141,11 @@ mod tests {
         let at = |start, end| excerpt(SourceSpan::new(id, start..end), &texts).expect("the line isn't empty");
         assert_eq!(at(9, 13), Excerpt { line: "A: …${B}…".to_owned(), start: 4, length: 4 });
         assert_eq!(at(5, 8), Excerpt { line: "A: …".to_owned(), start: 3, length: 1 });
+        let id = texts.add(Path::new("b.yml"), "A: \"${B}\", C: \"${B}${B}\"".to_owned());
+        texts.mask(id, [3..9, 14..24]);
+        let shown = |start| excerpt(SourceSpan::new(id, start..start + 4), &texts).expect("the line isn't empty").line;
+        assert_eq!(shown(4), "A: \"${B}\", C: …");
+        assert_eq!(shown(15), "A: …, C: …${B}…");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
             let line = value.text().filter(|line| !is_secret(line))?;
             let interpreter = INTERPRETERS.iter().find(|(ending, _)| line.ends_with(ending) && !line.contains(' '));
             let line = interpreter.map_or(line.to_owned(), |(_, program)| format!("{program} {line}"));
-            match definition(&line)?.as_slice() {
+            match definition(&line, &[])?.as_slice() {
                 [command] => Some(format!("write `{command}`")),
                 lines => Some(format!("write\n{}", lines.join("\n"))),
             }
@@ -196,7 +196,7 @@ pub(super) fn process_as_yaml(name: &str, entries: &[MapEntry]) -> Vec<String> {
         }
     }
     let split = entry(entries, "args").is_none();
-    let command = match line.filter(|_| split).and_then(definition) {
+    let command = match line.filter(|_| split).and_then(|line| definition(line, &[])) {
         Some(lines) => lines,
         None => vec![format!("command: {}", line.map_or("…".to_owned(), quoted_if_needed))],
     };
@@ -205,7 +205,7 @@ pub(super) fn process_as_yaml(name: &str, entries: &[MapEntry]) -> Vec<String> {
 
 /// A line of a Procfile, `web: bundle exec puma`, as YAML lines of an item of a list.
 pub(super) fn procfile_line(name: &str, line: &str) -> Option<Vec<String>> {
-    let lines = if is_secret(name) || is_secret(line) { vec!["command: …".to_owned()] } else { definition(line)? };
+    let lines = if is_secret(name) || is_secret(line) { vec!["command: …".to_owned()] } else { definition(line, &[])? };
     Some(list_item(name, lines))
 }
 

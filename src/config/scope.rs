@@ -217,26 +217,41 @@ impl<'a> VariableScope<'a> {
         span: SourceSpan,
         environment: Option<&Environment>,
     ) -> Problem {
+        // Inside a variable, its own name means the layer below.
+        let is_itself = self.is_own_name(name);
+        let message = match form {
+            _ if is_itself => format!("{KEY} refers to itself, but is set nowhere else"),
+            ReferenceForm::Required(words) if written.text[words.clone()].trim().is_empty() => {
+                format!("variable `{name}` is required in {KEY}, but has no value")
+            }
+            _ => format!("variable `{name}` in {KEY} has no value"),
+        };
         if let ReferenceForm::Required(words) = form {
             let words = written.text[words.clone()].trim();
-            let message = match words {
-                "" => format!("variable `{name}` is required in {KEY}, but has no value"),
-                words => format!("variable `{name}` in {KEY} has no value: {words}"),
-            };
-            return Problem::error(span, message).help("set it in `env`, in an env file, or where navigator is started");
+            let message = if words.is_empty() { message } else { format!("{message}: {words}") };
+            let own = if is_itself { "" } else { "in `env`, " };
+            return Problem::error(span, message).help(format!("set it {own}in an env file, or where navigator is started"));
         }
-        let help = match environment.and_then(|environment| self.suggest(name, environment)) {
-            Some(near) => format!("did you mean `${{{near}}}`?"),
-            None => format!(
-                "set it in `env`, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
-            ),
-        };
-        Problem::error(span, format!("variable `{name}` in {KEY} has no value")).help(help)
+        let near = environment
+            .and_then(|environment| self.suggest(name, environment))
+            .map(|near| format!("did you mean `${{{near}}}`?"));
+        let help = near.unwrap_or_else(|| {
+            let own = if is_itself { "where navigator is started" } else { "in `env`" };
+            format!(
+                "set it {own}, give a default as in `${{{name}:-…}}`, or write `$${{{name}}}` for these characters themselves"
+            )
+        });
+        Problem::error(span, message).help(help)
+    }
+
+    /// Whether the variable being computed has this name: a reference to it means the layer below.
+    fn is_own_name(&self, name: &str) -> bool {
+        self.resolving.last().is_some_and(|&(key, _)| key == name)
     }
 
     /// The known variable with the most similar name.
     fn suggest(&self, name: &str, environment: &Environment) -> Option<String> {
-        let own = self.own.keys().copied();
+        let own = self.own.keys().copied().filter(|own| !self.is_own_name(own));
         let layers = self.layers.iter().flat_map(|layer| layer.iter().map(|(name, _)| name));
         nearest(name, own.chain(layers).chain(environment.names()).chain([CONFIG_DIR]).filter(|known| *known != name))
             .map(str::to_owned)
@@ -249,9 +264,7 @@ impl<'a> VariableScope<'a> {
         at: impl FnOnce() -> SourceSpan,
         context: &mut Context<'_>,
     ) -> Result<Option<Text>, AlreadyReported> {
-        // A variable that has_references to its own name means the layer below.
-        let is_own_name = self.resolving.last().is_some_and(|&(key, _)| key == name);
-        if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !is_own_name) {
+        if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !self.is_own_name(name)) {
             return self.own_value(key, Some(at()), context).map(Some);
         }
         if self.is_config_dir(name) {
@@ -265,7 +278,7 @@ impl<'a> VariableScope<'a> {
     fn is_config_dir(&self, name: &str) -> bool {
         name == CONFIG_DIR
             && self.layers.iter().all(|layer| layer.get(name).is_none())
-            && (!self.own.contains_key(name) || self.resolving.last().is_some_and(|&(key, _)| key == name))
+            && (!self.own.contains_key(name) || self.is_own_name(name))
     }
 
     fn own_value(&mut self, key: &'a str, at: Option<SourceSpan>, context: &mut Context<'_>) -> Result<Text, AlreadyReported> {

@@ -10,7 +10,7 @@ use super::source_map::SourceSpan;
 use super::subject::OWNER;
 use super::tree::Node;
 use super::value_lints::{is_shell, quotes, text, tilde, variable};
-use super::words::{self, definition};
+use super::words::definition;
 
 /// Warns about values of a process that expect a shell.
 pub(super) fn report(fields: &[Given<'_>], problems: &mut Problems) {
@@ -57,16 +57,12 @@ pub(super) fn command_line(fields: &[Given<'_>]) -> Option<Problem> {
     if !is_command_line(command, &args) {
         return None;
     }
-    let mut lines = definition(command)?;
-    if !args.is_empty() {
-        let (program, rest) =
-            words::split(command).ok()?.split_first().map(|(program, rest)| (program.clone(), rest.to_vec()))?;
-        let all: Vec<String> = rest.into_iter().chain(args.iter().map(|&(arg, _)| arg.to_owned())).collect();
-        lines = vec![format!("command: {}", words::quoted_if_needed(&program)), format!("args: {}", words::list(&all))];
-    }
+    let args: Vec<String> = args.into_iter().map(|(arg, _)| arg.to_owned()).collect();
+    let lines = definition(command, &args)?;
     let why = if lines[0] == "command: sh" { "there is no shell unless you name it" } else { "there is no shell to split it" };
+    let both = if args.is_empty() { "" } else { " in place of `command` and `args`" };
     let problem = Problem::error(span, format!("`command`{OWNER} must be one program; put its arguments in `args`"));
-    Some(problem.help(format!("{why}: write\n{}", lines.join("\n"))))
+    Some(problem.help(format!("{why}: write{both}\n{}", lines.join("\n"))))
 }
 
 /// A single word that only a shell would understand.
@@ -74,7 +70,7 @@ fn shell_word(command: &str, span: SourceSpan) -> Option<Problem> {
     let found = command.chars().find(|&char| "|&;<>*?`".contains(char))?;
     let problem =
         Problem::warning(span, format!("`{found}` is part of the program's name in `command`{OWNER}: there is no shell"));
-    Some(problem.help(format!("write\n{}", definition(command)?.join("\n"))))
+    Some(problem.help(format!("write\n{}", definition(command, &[])?.join("\n"))))
 }
 
 fn windows(command: &str, span: SourceSpan) -> Option<Problem> {

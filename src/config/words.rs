@@ -81,19 +81,23 @@ fn has_variable(word: &str) -> bool {
     word.split('$').skip(1).any(|behind| behind.starts_with(|char: char| char.is_ascii_alphanumeric() || "_(@*#!".contains(char)))
 }
 
-/// A command line as the lines of a process definition; `None` if it is empty.
-pub(super) fn definition(line: &str) -> Option<Vec<String>> {
-    match split(line) {
+/// A command line with further arguments, as the lines of a process definition; `None` if it is empty.
+pub(super) fn definition(line: &str, more: &[String]) -> Option<Vec<String>> {
+    let (program, args) = match split(line) {
         Ok(words) => {
             let (program, args) = words.split_first()?;
-            let mut lines = vec![format!("command: {}", quoted_if_needed(program))];
-            if !args.is_empty() {
-                lines.push(format!("args: {}", list(args)));
-            }
-            Some(lines)
+            (program.clone(), args.to_vec())
         }
-        Err(NeedsShell) => Some(vec!["command: sh".to_owned(), format!("args: [-c, {}]", text(line))]),
+        Err(NeedsShell) if more.is_empty() => ("sh".to_owned(), vec!["-c".to_owned(), line.trim().to_owned()]),
+        // The word behind the script is its name, `$0`.
+        Err(NeedsShell) => ("sh".to_owned(), vec!["-c".to_owned(), format!("{} \"$@\"", line.trim()), "sh".to_owned()]),
+    };
+    let args = [args, more.to_vec()].concat();
+    let mut lines = vec![format!("command: {}", quoted_if_needed(&program))];
+    if !args.is_empty() {
+        lines.push(format!("args: {}", list(&args)));
     }
+    Some(lines)
 }
 
 /// A list in brackets.
@@ -166,7 +170,10 @@ mod tests {
 
     #[test]
     fn a_command_line_is_written_as_a_definition() {
-        let written = |line| definition(line).map(|lines| lines.join("; "));
+        let written = |line| definition(line, &[]).map(|lines| lines.join("; "));
+        let with_more = |line| definition(line, &["x y".to_owned()]).map(|lines| lines.join("; "));
+        assert_eq!(with_more("a -b").as_deref(), Some("command: a; args: [-b, \"x y\"]"));
+        assert_eq!(with_more("cd /a && ./b").as_deref(), Some(r#"command: sh; args: [-c, "cd /a && ./b \"$@\"", sh, "x y"]"#));
         assert_eq!(written("bundle exec sidekiq").as_deref(), Some("command: bundle; args: [exec, sidekiq]"));
         assert_eq!(written("./web").as_deref(), Some("command: ./web"));
         assert_eq!(written("a \"b c\" x:y -").as_deref(), Some("command: a; args: [\"b c\", x:y, \"-\"]"));

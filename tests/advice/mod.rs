@@ -9,7 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What an advised text may still lack, because a help can't know it.
-const NEXT: [&str; 11] = [
+const NEXT: [&str; 12] = [
+    "is set nowhere else",
     "variable `",
     "unknown process `",
     "there is no such file",

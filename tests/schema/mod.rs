@@ -35,6 +35,7 @@ const NOT_IN_SCHEMA: &[(&str, &str)] = &[
     ("which starts after every managed process", "needs a graph"),
     ("is never closed", "references nest, which a regular expression can't check"),
     ("variable `", "depends on the environment"),
+    ("is set nowhere else", "depends on the environment"),
     ("`${", "depends on the value of a variable"),
     ("is not replaced", "an escape looks like it"),
     ("an invisible character", "a path may contain it elsewhere"),

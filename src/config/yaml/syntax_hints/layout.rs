@@ -1,6 +1,6 @@
 //! Mistakes of layout: wrong columns, and missing or extra colons.
 
-use super::lines::{ErrorSite, Line, SyntaxHint, is_key_name, written};
+use super::lines::{ErrorSite, Line, SyntaxHint, is_key_name, spaces_before, written};
 use crate::config::fields::is_field;
 use crate::config::subject::{KEY, OWNER};
 use crate::config::top::is_top_key;
@@ -60,7 +60,7 @@ fn too_deep(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     let is_first_colon = around.at <= here.word().end + 1;
     (has_value && is_first_colon && here.key_column() > above.key_column()).then(|| {
         let message = format!("`{key}`{OWNER} is indented deeper than `{upper}` above it, which has a value already");
-        SyntaxHint::new(here.word(), message, format!("begin it below `{upper}`, {}", after_spaces(above.key_column())))
+        SyntaxHint::new(here.word(), message, spaces_before(&format!("`{key}`"), above.key_column()))
             .also(above.word(), "its value is on this line")
             .repaired(here.moved_to(above.key_column(), around.source))
     })
@@ -106,7 +106,7 @@ fn misplaced_dash(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
     let mut above = around.above;
     while let Some(line) = above {
         if is_item(&line) && line.indent() != here.indent() {
-            let help = format!("write every `-` of a list in one column: this one {}", after_spaces(line.indent()));
+            let help = spaces_before("this `-`", line.indent());
             let upper = line.start + line.indent();
             return Some(
                 SyntaxHint::new(start..start + 1, format!("the `-` before {KEY} is not below the one before it"), help)
@@ -132,14 +132,14 @@ fn not_deep_enough(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
         let hint = SyntaxHint::new(
             here.word(),
             format!("`{key}` belongs at the top of the file, but is indented"),
-            "begin it at the beginning of the line",
+            spaces_before(&format!("`{key}`"), 0),
         );
         return Some(hint.repaired(here.moved_to(0, around.source)));
     }
     (here.key_column() < above.key_column()).then(|| {
         let (found, expected) = (here.key_column(), above.key_column());
         let message = format!("`{key}`{OWNER} begins {}, but `{upper}` above it {}", after_spaces(found), after_spaces(expected));
-        let help = format!("begin both in the same column, {}", after_spaces(expected));
+        let help = spaces_before(&format!("`{key}`"), expected);
         SyntaxHint::new(here.word(), message, help).repaired(here.moved_to(expected, around.source))
     })
 }

@@ -49,17 +49,25 @@ pub(super) struct ErrorSite<'s> {
 }
 
 impl<'s> ErrorSite<'s> {
-    /// Examines the line above, the line itself and the line below, in order of likelihood.
+    /// The line above, the line itself and the line below, in order of likelihood.
+    fn near(&self) -> impl Iterator<Item = Line<'s>> {
+        self.above.into_iter().chain([self.here]).chain(self.here.below(self.source))
+    }
+
     pub(super) fn first_hint(&self, find: fn(Line<'s>) -> Option<SyntaxHint>) -> Option<SyntaxHint> {
-        self.above.and_then(find).or_else(|| find(self.here)).or_else(|| self.here.below(self.source).and_then(find))
+        self.near().find_map(find)
+    }
+
+    pub(super) fn first_line(&self, is_meant: impl Fn(Line<'s>) -> bool) -> Option<Line<'s>> {
+        self.near().find(|&line| is_meant(line))
     }
 }
 
 /// A key and its value as they should be written; a value that may be secret is left out.
 pub(super) fn written(key: &str, value: &str) -> String {
     let value = value.trim();
-    let is_shown =
-        PROCESS.iter().any(|field| field.key.name == key) && !is_secret(value) && !value.is_empty() && value.len() <= 60;
+    let is_known = PROCESS.iter().any(|field| field.key.name == key) && key != "env";
+    let is_shown = is_known && !is_secret(value) && !value.is_empty() && value.len() <= 60;
     let value = if !is_shown {
         "…".to_owned()
     } else if value.starts_with(['"', '\'', '[', '{']) || value.contains(' ') && !value.contains(": ") {
@@ -68,6 +76,15 @@ pub(super) fn written(key: &str, value: &str) -> String {
         quoted_if_needed(value)
     };
     format!("{key}: {value}")
+}
+
+/// The help for a line that begins in a wrong column.
+pub(super) fn spaces_before(what: &str, count: usize) -> String {
+    match count {
+        0 => format!("begin the line with {what}"),
+        1 => format!("write 1 space before {what}"),
+        _ => format!("write {count} spaces before {what}"),
+    }
 }
 
 /// Whether this could be a key: a name as programs have them.

@@ -1,6 +1,7 @@
 //! Mistakes with quotes, brackets, backslashes, tags, aliases, and characters that can't begin a value.
 
 use super::lines::{ErrorSite, Line, SyntaxHint, is_key_name};
+use super::unclosed::closing;
 use crate::config::scope::is_secret;
 use crate::config::subject::{KEY, OWNER};
 use crate::config::words::definition;
@@ -178,7 +179,7 @@ fn behind_quote(around: &ErrorSite<'_>, here: Range<usize>) -> SyntaxHint {
     }
     let line = around.here.item().split_once(": ").map(|(_, value)| value).filter(|value| !is_secret(value));
     if around.here.key() == Some("command")
-        && let Some(lines) = line.and_then(definition)
+        && let Some(lines) = line.and_then(|line| definition(line, &[]))
     {
         return SyntaxHint::new(
             here,
@@ -187,10 +188,6 @@ fn behind_quote(around: &ErrorSite<'_>, here: Range<usize>) -> SyntaxHint {
         );
     }
     SyntaxHint::new(here, message, "put the whole value in one pair of quotes")
-}
-
-fn closing(open: char) -> char {
-    if open == '[' { ']' } else { '}' }
 }
 
 fn unclosed_bracket(place: Range<usize>, open: char) -> SyntaxHint {

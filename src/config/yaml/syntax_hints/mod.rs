@@ -7,6 +7,7 @@ mod layout;
 mod lines;
 mod marks;
 mod naming;
+mod tabs;
 mod unclosed;
 
 pub(super) use lines::SyntaxHint;
@@ -18,9 +19,6 @@ use crate::config::subject::{KEY, OWNER};
 use granit_parser::ErrorKind;
 use lines::{ErrorSite, Line, is_key_name, written};
 
-/// The most lines with tabs that are reported.
-const MAX_TABS: usize = 100;
-
 /// Guesses at the mistake that made the parser stop; several only for tabs, one for each line.
 pub(super) fn hints(source: &str, at: usize, kind: &ErrorKind) -> Vec<SyntaxHint> {
     let at = source.floor_char_boundary(at.min(source.len()));
@@ -29,11 +27,9 @@ pub(super) fn hints(source: &str, at: usize, kind: &ErrorKind) -> Vec<SyntaxHint
     if let Some(hint) = conflict(source) {
         return vec![hint];
     }
-    if let Some(first) = around.first_hint(tab) {
-        let first_line = Line::at(source, first.place.start);
-        let others = std::iter::successors(first_line.below(source), |line| line.below(source)).filter(Line::has_key_or_dash);
-        let others = others.filter_map(tab).take(MAX_TABS);
-        return std::iter::once(first).chain(others).collect();
+    let tabs = tabs::hints(&around);
+    if !tabs.is_empty() {
+        return tabs;
     }
     let hint = unclosed::hint(&around, kind)
         .or_else(|| around.first_hint(comment))
@@ -103,12 +99,6 @@ fn conflict(source: &str) -> Option<SyntaxHint> {
     }
     let help = "keep one of the two sides, and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`";
     Some(SyntaxHint::new(start..start + 7, "this file has a merge conflict", help))
-}
-
-fn tab(line: Line<'_>) -> Option<SyntaxHint> {
-    let blank = line.text.len() - line.text.trim_start_matches([' ', '\t', '-']).len();
-    let tab = line.start + line.text[..blank].find('\t')?;
-    Some(SyntaxHint::new(tab..tab + 1, format!("{KEY} is indented with a tab"), "indent with spaces"))
 }
 
 fn comment(line: Line<'_>) -> Option<SyntaxHint> {
