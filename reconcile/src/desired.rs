@@ -237,7 +237,7 @@ impl Desired {
         Desired { beyond, ..self }
     }
 
-    /// The same, undone as these settings say if it doesn't stay well.
+    /// The same, undone as these settings say if it fails soon after it was saved.
     #[must_use]
     pub fn with_rollback(self, rollback: Option<Rollback>) -> Desired {
         Desired { rollback, ..self }

@@ -39,7 +39,7 @@ pub(super) static TOP: &[ConfigKey] = &[
         .means("time limit of a shutdown; after it the remaining processes are killed"),
     key("rollback", ValueShape::BoolOrPart(|| keys(ROLLBACK)))
         .default("false")
-        .means("undo a configuration that does not stay well after it is saved"),
+        .means("undo a configuration that fails soon after it is saved"),
 ];
 
 /// The keys of `rollback`.
@@ -47,7 +47,7 @@ static ROLLBACK: &[FieldReader<Rollback>] = &[
     part(
         key("bake", ValueShape::Duration)
             .default("30s")
-            .means("time that everything has to stay well until the configuration is good"),
+            .means("time for which everything has to stay as the configuration says until it is good"),
         |reader, node, rollback| set(&mut rollback.bake, reader.duration(node)),
     ),
     part(

@@ -66,7 +66,7 @@ pub enum ConfigState {
     Accepted,
     /// It is wrong; the last accepted one is in force.
     Rejected,
-    /// It didn't stay well; the last good one is in force.
+    /// It failed soon after it was saved; the last good one is in force.
     #[serde(rename = "rolled_back")]
     RolledBack,
 }
@@ -84,14 +84,14 @@ pub struct RolledBack {
     pub at: Moment,
 }
 
-/// What has become of a configuration that asks for rollback.
+/// The state of a configuration that has `rollback`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutSnapshot {
     /// The generation in force.
     pub generation: u64,
     /// `rolling`: a new run has yet to take the place of an old one; `trial`; `good`; `bad`.
     pub state: String,
-    /// When it is good, if it is on trial and everything stays well.
+    /// When it is good if everything is as it says now and nothing fails, or else bad; `None`: it is not on trial.
     #[serde(default)]
     pub until: Option<Moment>,
 }

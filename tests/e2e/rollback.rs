@@ -1,4 +1,4 @@
-//! Rollback: a configuration that doesn't stay well is undone as a whole, and isn't tried again.
+//! Rollback: a configuration that fails soon after it was saved is undone as a whole, and isn't tried again.
 
 use crate::harness::{Navigator, Site};
 
@@ -54,5 +54,25 @@ fn a_configuration_that_does_not_stay_well_is_undone_and_not_tried_again() {
     site.write("navigator.yml", &config("better", "exec sleep 3600"));
     assert_eq!(site.asks(&["wait"], 0).code, Some(0));
     navigator.wait("a good configuration", |event| event.message == "Configuration good" && event.index > twice.index);
+    navigator.ends();
+}
+
+#[test]
+fn status_says_what_a_configuration_on_trial_will_be() {
+    let config = |ready: &str| {
+        format!(
+            "rollback: {{ bake: 1m, deadline: 1h }}\nmanaged_processes:\n  \
+             - {{ name: web, command: sleep, args: [\"3600\"], ready: {ready} }}\n"
+        )
+    };
+    let site = Site::new();
+    let navigator = site.start(&config("{ log: never, deadline: 30m }"));
+    navigator.started("web");
+    let status = site.asks(&["status"], 3).stdout();
+    assert!(status.contains("on trial: bad in "), "{status}");
+    site.write("navigator.yml", &config("{ exec: [\"true\"] }"));
+    assert_eq!(site.asks(&["wait"], 0).code, Some(0));
+    let status = site.asks(&["status"], 0).stdout();
+    assert!(status.contains("on trial: good in "), "{status}");
     navigator.ends();
 }

@@ -1,4 +1,4 @@
-//! Rollback: a configuration that doesn't stay well is undone as a whole, and isn't tried again.
+//! Rollback: a configuration that fails soon after it was saved is undone as a whole, and isn't tried again.
 
 use crate::stage::{NOTHING, Stage, after, by_hand, exited, gone, probed, ready, rolling, spec, started, with};
 use reconcile::desired::Desired;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const SETTINGS: Rollback = Rollback { bake: Duration::from_secs(30), deadline: Duration::from_mins(10) };
 
-/// A configuration that is undone if it doesn't stay well.
+/// A configuration that is undone if it fails.
 fn file(specs: impl IntoIterator<Item = Spec>) -> Event {
     match Desired::new(specs.into_iter().collect(), Desired::SHUTDOWN_TIMEOUT) {
         Ok(desired) => Event::Wanted(desired.with_rollback(Some(SETTINGS))),

@@ -120,8 +120,13 @@ fn head(snapshot: &Snapshot, now: Timestamp, style: TerminalStyle) -> String {
         && state == "trial"
     {
         let left = Duration::try_from(until.0.duration_since(now)).unwrap_or_default();
-        let _ =
-            writeln!(text, "{}: good in {} if everything stays well", style.painted("on trial", "1;33"), short_duration(left));
+        let left = short_duration(left);
+        let outlook = if snapshot.converged {
+            format!("good in {left} if nothing fails")
+        } else {
+            format!("bad in {left} if it isn't good by then")
+        };
+        let _ = writeln!(text, "{}: {outlook}", style.painted("on trial", "1;33"));
     }
     if config.pending {
         let _ = writeln!(text, "{}: not in force yet", style.painted("changed a moment ago", "1;33"));

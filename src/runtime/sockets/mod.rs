@@ -144,7 +144,7 @@ impl Sockets {
         let mut table = self.table();
         let all = request.listeners.iter().enumerate().map(|(place, listener)| {
             let one = SocketRequest { name: &request.name, listener, main_pids: &request.main_pids };
-            take(listener, table.get(&one, prepared.remove(&place), &|key| self.wanted().includes(key)))
+            take(listener, table.get_or_open(&one, prepared.remove(&place), &|key| self.wanted().includes(key)))
         });
         let all = all.collect();
         table.close_unwanted(&|key| self.wanted().includes(key));

@@ -42,7 +42,7 @@ fn sockets_of(pid: u32) -> impl Iterator<Item = (i32, u64)> {
 }
 
 /// The message that these processes listen on an address.
-pub(super) fn in_use(rivals: &[Rival], main_pids: &[u32]) -> String {
+pub(super) fn in_use_message(rivals: &[Rival], main_pids: &[u32]) -> String {
     let Some(first) = rivals.first() else { return "address in use".to_owned() };
     let own_address = rivals.iter().filter_map(|rival| rival.socket_of(main_pids)).find_map(|socket| ip_of(&socket));
     let advice = own_address.map_or_else(String::new, |address| {

@@ -103,7 +103,7 @@ impl SocketTable {
 
     /// Returns the socket at an address, and opens it if it is missing. Closes other sockets that are in the way, unless
     /// `is_wanted` is true for their key.
-    pub(super) fn get(
+    pub(super) fn get_or_open(
         &mut self,
         request: &SocketRequest<'_>,
         prepared: Option<Result<Prepared, String>>,
@@ -175,7 +175,7 @@ impl SocketTable {
             Some(socket) if !matches!(address, Address::Path(_)) => {
                 opened(with_backlog(socket, listener.backlog), None, SocketChange::TakenOver)
             }
-            _ => Err(Unavailable::Refused(rival::in_use(&rivals, main_pids))),
+            _ => Err(Unavailable::Refused(rival::in_use_message(&rivals, main_pids))),
         }
     }
 
