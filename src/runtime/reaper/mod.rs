@@ -12,6 +12,7 @@ mod main_change;
 mod members;
 mod spawn_order;
 mod starts;
+mod stop_sent;
 mod stops;
 mod wait;
 
@@ -35,7 +36,7 @@ use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stops::StopSent;
+use stop_sent::StopSent;
 use tokio::io::unix::AsyncFd;
 
 /// How long the environment of an orphan may be unreadable before the orphan counts as belonging to no run. A process that

@@ -2,6 +2,7 @@
 
 use super::super::proc;
 use super::super::tree::{ProcessHandle, send, send_all};
+use super::stop_sent::StopSent;
 use super::{MainProcess, PendingSignal, Reaper};
 use reconcile::event::RunId;
 
@@ -14,23 +15,6 @@ const MANY_STOPS: usize = 16;
 const SCAN_COST: usize = 8;
 /// How many processes other than main processes may be scanned for each stop.
 const OTHERS_PER_STOP: usize = 2;
-
-/// A stop signal that was sent to a tree while processes were created on this host, so that some of the tree's may be missed.
-pub(super) struct StopSent {
-    signal: i32,
-    /// The newest pid of the host when the tree was listed, and when its signals were sent.
-    newest: Option<(u32, u32)>,
-    /// Whether a member handles the signal, so that it may start something because of it.
-    is_handled: bool,
-}
-
-impl StopSent {
-    /// Whether this process of the tree was forked before the signals were sent. What a program starts because of its signal,
-    /// such as the commands of a shell's `trap`, was not. A process that doesn't handle a signal starts nothing because of it.
-    fn is_for(&self, pid: u32) -> bool {
-        !self.is_handled || self.newest.is_some_and(|(listed, sent)| is_forked_between(pid, listed, sent))
-    }
-}
 
 impl Reaper {
     /// Sends each run's signal, then `CONT`, to everything in its tree. For a run that is gone, this does nothing.
@@ -121,24 +105,5 @@ impl Reaper {
             let _logged = send_all(&run.name, &found, signal);
         }
         run.signalled.add(found);
-    }
-}
-
-/// Whether a process was created after the one that was the newest first, and not after the one that was the newest last. The
-/// kernel numbers processes upwards, and begins again at the end of the range.
-fn is_forked_between(pid: u32, first: u32, last: u32) -> bool {
-    if first <= last { first < pid && pid <= last } else { first < pid || pid <= last }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pids_between_two_are_told_also_where_the_numbers_begin_again() {
-        let between = |first, last| [2, 10, 11, 20, 21, 99].map(|pid| is_forked_between(pid, first, last));
-        assert_eq!(between(10, 20), [false, false, true, true, false, false]);
-        assert_eq!(between(20, 10), [true, true, false, false, true, true]);
-        assert_eq!(between(10, 10), [false; 6]);
     }
 }
