@@ -422,7 +422,7 @@ pub enum Refusal {
         /// What is used up, and which setting limits it.
         what: String,
     },
-    /// A socket can't be had.
+    /// A socket can't be opened.
     Listen {
         /// Its address.
         address: String,

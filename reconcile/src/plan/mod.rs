@@ -141,7 +141,7 @@ pub enum Waiting {
     Backoff(Time),
     /// A start waits for a process that was removed or disabled to be gone.
     Removed(Name),
-    /// A start or a restart waits for the sockets of its definition; why one of them can't be had.
+    /// A start or a restart waits for the sockets of its definition; why one of them can't be opened.
     Sockets(Option<Refusal>),
     /// A start waits until fewer others are under way.
     Turn,
