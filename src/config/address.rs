@@ -43,7 +43,10 @@ pub(super) fn parse(text: &str) -> Result<AddressForm, String> {
         };
     }
     if let Some(rest) = text.strip_prefix("~/").filter(|rest| rest.len() <= MAX_PATH) {
-        return Err(format!("`~` is not replaced, there is no shell: write `${{HOME}}/{rest}`"));
+        return Err(format!(
+            "`~` is not replaced, there is no shell: write `{}`",
+            quoted_if_needed(&format!("${{HOME}}/{rest}"))
+        ));
     }
     if is_path(text) {
         let names_a_file = !text.ends_with(['/']) && !matches!(text.rsplit('/').next(), Some("." | ".."));
@@ -219,7 +222,7 @@ mod tests {
             ("tcp://0.0.0.0:80", "`0.0.0.0:80`"),
             ("http://localhost:80/up", "`localhost:80`"),
             ("127.0.0.1:80, /run/a.sock", "`[127.0.0.1:80, /run/a.sock]`"),
-            ("~/web.sock", "`${HOME}/web.sock`"),
+            ("~/web.sock", "`\"${HOME}/web.sock\"`"),
             ("@", "`\"@web\"`"),
         ] {
             let found = parse(text).expect_err(text);

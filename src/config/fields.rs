@@ -12,7 +12,6 @@ use super::reader::{FieldReader, NodeReader, keys};
 use super::subject::KEY;
 use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{Node, NodeKind, NodeStyle, Scalar, entry};
-use super::words::{list, quoted_if_needed};
 use reconcile::spec::{Backoff, OnChange, OnWatch, Output, ProcessKind, Restart, ShutdownOn};
 
 /// Two fields for the same setting; a process may use only one of them.
@@ -306,14 +305,9 @@ fn name(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
 }
 
 fn command(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &mut Draft) {
-    if let NodeKind::List(items) = &node.kind {
-        let words: Vec<&str> = items.iter().filter_map(Node::text).collect();
-        let problem = Problem::error(node.span, format!("{KEY} must be one program, not a list"));
-        let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
-        let help = words
-            .split_first()
-            .map(|(program, args)| format!("write\ncommand: {}\nargs: {}", quoted_if_needed(program), list(args)));
-        return reader.report(problem.maybe_help(help));
+    // A list is reported with its arguments.
+    if matches!(node.kind, NodeKind::List(_)) {
+        return;
     }
     draft.spec.exec.command = reader.filled(node).unwrap_or_default();
 }

@@ -42,7 +42,7 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
             Some(if value.text() == Some("NONE") { "write `output: null`" } else { "write `output: log`" }.to_owned())
         }
         "standardoutput" | "standarderror" if value.text().is_none_or(|text| !text.contains('/')) => {
-            Some("write `output: log`, or `null` to drop it".to_owned())
+            Some("write `output: log`, or `output: null` to drop it".to_owned())
         }
         "execstart" | "entrypoint" | "program" | "script" | "cmd" | "exec" | "run" | "executable" => {
             let line = value.text().filter(|line| !is_secret(line))?;

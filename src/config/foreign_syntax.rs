@@ -1,7 +1,10 @@
 //! Finds what was copied from another program's file or a document, and would be taken literally here: references in other
 //! syntaxes (`{{ port }}`, `%(ENV_PORT)s`), invisible characters, and dashes of word processors.
 
-use super::words::{CONFIG_DIR, is_variable};
+use super::words::{CONFIG_DIR, is_variable, quoted_if_needed};
+
+/// The longest value that a help quotes, in bytes.
+const MAX_SHOWN: usize = 60;
 
 /// A reference in the syntax of another program.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,11 +23,20 @@ impl ForeignReference<'_> {
         self.name.map(|name| format!("${{{name}}}"))
     }
 
-    /// What to write instead.
-    pub(super) fn help(&self) -> String {
+    /// What to write instead in this value. With `is_shown`, the help quotes all of it.
+    pub(super) fn help(&self, value: &str, is_shown: bool) -> String {
+        // In brackets, braces need quotes.
+        let written = |name: &str| {
+            let ours = format!("${{{name}}}");
+            if value == self.text || is_shown && value.len() <= MAX_SHOWN {
+                format!("write `{}`", quoted_if_needed(&value.replacen(self.text, &ours, 1)))
+            } else {
+                format!("use `{ours}`, in quotes")
+            }
+        };
         match self.name {
-            Some(CONFIG_DIR) => format!("write `${{{CONFIG_DIR}}}`, the directory of the configuration"),
-            Some(name) => format!("write `${{{name}}}`, and set `{name}` in `env` or where navigator is started"),
+            Some(CONFIG_DIR) => written(CONFIG_DIR) + ", with the directory of the configuration",
+            Some(name) => format!("{}, and set `{name}` in `env` or where navigator is started", written(name)),
             None if ["%(program_name)", "%(group_name)"].iter().any(|reference| self.text.starts_with(reference)) => {
                 "write the name of the process itself".to_owned()
             }

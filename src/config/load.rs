@@ -289,6 +289,9 @@ impl Loader<'_> {
     /// Whether the program of a process exists under exactly this name, even if it contains blanks.
     fn has_program(&self, exec: &Exec) -> bool {
         let command = Path::new(exec.command.value());
+        if command.as_os_str().is_empty() {
+            return false;
+        }
         let directory = exec.working_dir.as_ref().map_or(Path::new(""), |directory| Path::new(directory.value()));
         let path = exec.env.get("PATH").map(Text::value).or_else(|| self.environment.get("PATH")).unwrap_or_default();
         let is_path = exec.command.value().contains('/');

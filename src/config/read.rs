@@ -12,7 +12,7 @@ use super::scope::{Context, VariableScope};
 use super::source_map::{SourceMap, SourceSpan, TextId};
 use super::subject::{KEY, OWNER};
 use super::tree::{Node, NodeKind, entry};
-use super::words::is_variable;
+use super::words::{is_variable, quoted_if_needed};
 use super::{Inputs, dialects, dotenv, duplicates, glob, secret_mask, secrets, top, yaml};
 use crate::access::Distrust;
 use crate::paths::absolute;
@@ -259,7 +259,10 @@ impl<'l> Loader<'l> {
                 let problem = Problem::error(span, format!("env file `{}`{OWNER}: {reason}", name.shown()));
                 let help = match name.shown().strip_prefix("~/") {
                     _ if remedy.is_some() => remedy.unwrap_or_default(),
-                    Some(rest) => format!("`~` is not replaced, there is no shell: write `${{HOME}}/{rest}`"),
+                    Some(rest) => format!(
+                        "`~` is not replaced, there is no shell: write `{}`",
+                        quoted_if_needed(&format!("${{HOME}}/{rest}"))
+                    ),
                     None if !is_missing || name.is_secret() || path == Path::new(name.value()) => NAME_OR_REMOVE.to_owned(),
                     None => format!("it was expected at `{}`: a path is relative to the file that names it", path.display()),
                 };

@@ -135,13 +135,15 @@ impl NodeReader<'_, '_, '_> {
         let Some(text) = node.text() else { return false };
         if let Some(reference) = foreign_syntax::reference(text).filter(|reference| !reference.is_certain) {
             let message = format!("`{}` in {KEY} is not replaced: navigator knows no templates", reference.text);
-            self.report(Problem::error(node.span, message).help(reference.help()));
+            self.report(Problem::error(node.span, message).help(reference.help(text, true)));
             return true;
         }
         if let Some(char) = foreign_syntax::invisible_at_end(text) {
             let message = format!("{KEY} contains an invisible character, U+{:04X}", u32::from(char));
             let plain = text.trim_matches(foreign_syntax::is_invisible);
-            self.report(Problem::error(node.span, message).help(format!("remove it: write `{plain}`")));
+            self.report(
+                Problem::error(node.span, message).help(format!("remove it: write `{}`", words::quoted_if_needed(plain))),
+            );
             return true;
         }
         false

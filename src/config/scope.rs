@@ -115,7 +115,8 @@ impl<'a> VariableScope<'a> {
         }
         if let Some(reference) = foreign_syntax::reference(&scalar.text).filter(|reference| reference.is_certain) {
             let problem = Problem::error(node.span, format!("`{}` in {KEY} is not replaced: only `${{…}}` is", reference.text));
-            return Err(context.report(problem.help(reference.help())));
+            let is_shown = self.resolving.is_empty() && !scalar.is_secret;
+            return Err(context.report(problem.help(reference.help(&scalar.text, is_shown))));
         }
         let written = Written::new(node, scalar, context.texts);
         let pieces = parse(written.text).map_err(|broken| context.report(broken_reference(&written, broken)))?;

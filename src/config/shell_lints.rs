@@ -8,9 +8,9 @@ use super::foreign_syntax;
 use super::problems::{Problem, Problems};
 use super::source_map::SourceSpan;
 use super::subject::OWNER;
-use super::tree::Node;
+use super::tree::{Node, NodeKind};
 use super::value_lints::{is_shell, quotes, text, tilde, variable};
-use super::words::definition;
+use super::words::{self, definition, lines};
 
 /// Warns about values of a process that expect a shell.
 pub(super) fn report(fields: &[Given<'_>], problems: &mut Problems) {
@@ -52,15 +52,25 @@ fn is_command_line(command: &str, args: &[(&str, SourceSpan)]) -> bool {
 /// The error for a `command` that is a whole command line.
 pub(super) fn command_line(fields: &[Given<'_>]) -> Option<Problem> {
     let find = |name: &str| given(fields, name).map(|entry| &entry.value);
-    let (command, span) = find("command").and_then(text)?;
     let args: Vec<(&str, SourceSpan)> = find("args").into_iter().flat_map(Node::one_or_more).filter_map(text).collect();
+    let more: Vec<String> = match (find("args").map(|node| &node.kind), &args[..]) {
+        // Meant as a list.
+        (Some(NodeKind::Scalar(_)), [(line, _)]) => words::split(line).unwrap_or_else(|_| vec![(*line).to_owned()]),
+        _ => args.iter().map(|&(arg, _)| arg.to_owned()).collect(),
+    };
+    let both = if more.is_empty() { "" } else { " in place of `command` and `args`" };
+    if let Some(Node { kind: NodeKind::List(items), span }) = find("command") {
+        let problem = Problem::error(*span, format!("`command`{OWNER} must be one program, not a list"));
+        let words: Vec<String> = items.iter().filter_map(Node::text).map(str::to_owned).chain(more).collect();
+        let written = words.split_first().map(|(program, args)| format!("write{both}\n{}", lines(program, args).join("\n")));
+        return Some(problem.maybe_help(written));
+    }
+    let (command, span) = find("command").and_then(text)?;
     if !is_command_line(command, &args) {
         return None;
     }
-    let args: Vec<String> = args.into_iter().map(|(arg, _)| arg.to_owned()).collect();
-    let lines = definition(command, &args)?;
+    let lines = definition(command, &more)?;
     let why = if lines[0] == "command: sh" { "there is no shell unless you name it" } else { "there is no shell to split it" };
-    let both = if args.is_empty() { "" } else { " in place of `command` and `args`" };
     let problem = Problem::error(span, format!("`command`{OWNER} must be one program; put its arguments in `args`"));
     Some(problem.help(format!("{why}: write{both}\n{}", lines.join("\n"))))
 }

@@ -149,6 +149,7 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
     }
     let mut has_errors = false;
     let is_compose = entry(&map.entries, "services").is_some();
+    let has_list = entry(&map.entries, "managed_processes").is_some();
     for entry in &map.entries {
         if is_compose && entry.key == "name" {
             has_errors = true;
@@ -160,7 +161,7 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
         } else if !is_allowed(&entry.key, main) {
             has_errors = true;
             let with_help = problems.has_room();
-            problems.add_with(|| unknown_key(entry, with_help));
+            problems.add_with(|| unknown_key(entry, with_help, has_list));
         } else if entry.value.is_null() && is_top_key(&entry.key) {
             let problem = Problem::error(entry.key_span, format!("`{}` has no value", entry.key));
             let list = if is_list(&entry.key) { "write `[]` for an empty list" } else { "write its value, or remove the line" };
@@ -218,7 +219,7 @@ fn misplaced_key(entry: &MapEntry, main: bool) -> Option<Problem> {
 }
 
 /// Describes an unknown key at the top of a file.
-fn unknown_key(entry: &MapEntry, with_help: bool) -> Problem {
+fn unknown_key(entry: &MapEntry, with_help: bool, has_list: bool) -> Problem {
     let key = entry.key.as_str();
     let problem = Problem::error(entry.key_span, format!("unknown key `{}` at the top of the file", short(key)));
     if !with_help {
@@ -227,6 +228,8 @@ fn unknown_key(entry: &MapEntry, with_help: bool) -> Problem {
     let help = foreign::instead_of_top_entry(key, &entry.value);
     let help = help.or_else(|| foreign::instead_of_top_key(key, TOP.iter().map(|key| key.name)));
     let help = help.or_else(|| process_at_top(entry));
+    let is_second = has_list && help.as_ref().is_some_and(|help| help.contains("managed_processes"));
+    let help = if is_second { Some("make its processes items of `managed_processes`".to_owned()) } else { help };
     problem.help(help.unwrap_or_else(|| "remove it; your own keys begin with `x-`".to_owned()))
 }
 

@@ -6,7 +6,7 @@ use super::problems::{Problem, Problems};
 use super::source_map::SourceSpan;
 use super::subject::{KEY, OWNER};
 use super::tree::Node;
-use super::words::is_variable;
+use super::words::{in_quotes, is_variable, quoted_if_needed};
 
 /// Programs that handle shell syntax themselves.
 const SHELLS: [&str; 11] = ["sh", "bash", "dash", "zsh", "ksh", "fish", "ash", "busybox", "envsubst", "ssh", "su"];
@@ -31,7 +31,8 @@ pub(super) fn report_variable(node: &Node, problems: &mut Problems) {
     let mut parts = value.split([':', '/']);
     let is_path = parts.clone().count() > 1 || value.starts_with('$');
     let Some(name) = parts.find_map(unbraced).filter(|_| is_path) else { return };
-    problems.add(not_replaced(span, name));
+    let whole = value.strip_prefix('$').filter(|whole| *whole == name);
+    problems.add(not_replaced(span, name, whole.map(|_| value)));
 }
 
 pub(super) fn text(node: &Node) -> Option<(&str, SourceSpan)> {
@@ -55,14 +56,14 @@ fn argument_lint(arg: &str, span: SourceSpan) -> Option<Problem> {
 pub(super) fn tilde(text: &str, span: SourceSpan) -> Option<Problem> {
     let rest = text.strip_prefix("~/")?;
     let problem = Problem::warning(span, format!("`~`{OWNER} is not replaced: there is no shell"));
-    Some(problem.help(format!("write `${{HOME}}/{rest}`")))
+    Some(problem.help(format!("write `{}`", quoted_if_needed(&format!("${{HOME}}/{rest}")))))
 }
 
 /// `$NAME` as the whole text, or after a `=`.
 pub(super) fn variable(text: &str, span: SourceSpan) -> Option<Problem> {
     let value = text.rsplit('=').next().unwrap_or(text);
     let name = value.split(['/', ':']).find_map(unbraced).filter(|_| !text.contains(char::is_whitespace))?;
-    Some(not_replaced(span, name))
+    Some(not_replaced(span, name, Some(text)))
 }
 
 /// The name in `$NAME`. `$$NAME` and `${NAME}` don't count, nor do lower-case names, which belong to other languages.
@@ -71,31 +72,40 @@ fn unbraced(part: &str) -> Option<&str> {
     (is_variable(name) && !name.contains(|char: char| char.is_ascii_lowercase())).then_some(name)
 }
 
-fn not_replaced(span: SourceSpan, name: &str) -> Problem {
+/// With `shown`, the help quotes this whole value.
+fn not_replaced(span: SourceSpan, name: &str, shown: Option<&str>) -> Problem {
+    let with = |reference: &str| match shown {
+        // In brackets, braces need quotes.
+        Some(value) => quoted_if_needed(&value.replacen(&format!("${name}"), reference, 1)),
+        None => reference.to_owned(),
+    };
+    let (verb, quotes) = if shown.is_some() { ("write", "") } else { ("use", " in quotes") };
+    let (value, text) = (with(&format!("${{{name}}}")), with(&format!("$${name}")));
     Problem::warning(span, format!("`${name}`{OWNER} is not replaced: its braces are missing"))
-        .help(format!("write `${{{name}}}` for the value of the variable, or `$${name}` for these characters themselves"))
+        .help(format!("{verb} `{value}`{quotes} for the value of the variable, or `{text}` for these characters themselves"))
 }
 
 /// Typographic quotes, as word processors write them.
 pub(super) fn quotes(text: &str, span: SourceSpan) -> Option<Problem> {
     let inside = text.strip_prefix(['“', '”', '„', '‘', '’'])?.strip_suffix(['“', '”', '‘', '’'])?;
     let problem = Problem::warning(span, format!("typographic quotes are part of a value{OWNER}: YAML doesn't know them"));
-    Some(problem.help(format!("write `\"{inside}\"`")))
+    Some(problem.help(format!("write `{}`", in_quotes(inside))))
 }
 
 /// A reference in a template language, which a program may take as it is. With `is_shown`, the message quotes it.
 fn template(text: &str, span: SourceSpan, is_shown: bool) -> Option<Problem> {
     let reference = foreign_syntax::reference(text).filter(|reference| !reference.is_certain)?;
-    let reference = if is_shown { reference } else { ForeignReference { text: "{{…}}", name: None, is_certain: false } };
-    let problem = Problem::warning(span, format!("`{}`{OWNER} is not replaced: navigator knows no templates", reference.text));
-    Some(problem.help(reference.help()))
+    let help = if is_shown { reference.help(text, true) } else { ForeignReference { name: None, ..reference }.help(text, false) };
+    let shown = if is_shown { reference.text } else { "{{…}}" };
+    let problem = Problem::warning(span, format!("`{shown}`{OWNER} is not replaced: navigator knows no templates"));
+    Some(problem.help(help))
 }
 
 /// A dash as word processors write it.
 fn dash(arg: &str, span: SourceSpan) -> Option<Problem> {
     let meant = foreign_syntax::with_hyphens(arg)?;
     let problem = Problem::warning(span, format!("`{arg}` in {KEY} begins with a dash that no program takes for an option"));
-    Some(problem.help(format!("write `{meant}`")))
+    Some(problem.help(format!("write `{}`", quoted_if_needed(&meant))))
 }
 
 /// A space or nothing that only seems to be one.

@@ -92,12 +92,13 @@ pub(super) fn definition(line: &str, more: &[String]) -> Option<Vec<String>> {
         // The word behind the script is its name, `$0`.
         Err(NeedsShell) => ("sh".to_owned(), vec!["-c".to_owned(), format!("{} \"$@\"", line.trim()), "sh".to_owned()]),
     };
-    let args = [args, more.to_vec()].concat();
-    let mut lines = vec![format!("command: {}", quoted_if_needed(&program))];
-    if !args.is_empty() {
-        lines.push(format!("args: {}", list(&args)));
-    }
-    Some(lines)
+    Some(lines(&program, &[args, more.to_vec()].concat()))
+}
+
+/// The lines of a process definition for a program.
+pub(super) fn lines(program: &str, args: &[String]) -> Vec<String> {
+    let args = (!args.is_empty()).then(|| format!("args: {}", list(args)));
+    std::iter::once(format!("command: {}", quoted_if_needed(program))).chain(args).collect()
 }
 
 /// A list in brackets.
@@ -112,11 +113,11 @@ pub(super) fn quoted_if_needed(word: &str) -> String {
     let begins = word.starts_with(|char: char| char.is_ascii_alphanumeric() || "_./+".contains(char))
         || word.starts_with('-') && word.len() > 1;
     let is_null = matches!(word, "null" | "Null" | "NULL");
-    if plain && begins && !is_null && !word.ends_with(':') { word.to_owned() } else { text(word) }
+    if plain && begins && !is_null && !word.ends_with(':') { word.to_owned() } else { in_quotes(word) }
 }
 
 /// A text in double quotes.
-fn text(text: &str) -> String {
+pub(super) fn in_quotes(text: &str) -> String {
     format!("\"{}\"", text.trim().replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t"))
 }
 

@@ -2,16 +2,19 @@
 //!
 //! `fixtures/config/foreign` has files in the manner of other programs' own.
 
+mod applied;
+
 use super::fixtures::{environment, over_disk, paths};
 use super::unannotated;
+use applied::applied;
 use navigator::config::{Diagnostic, Severity, load, process_keys, top_keys};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What an advised text may still lack, because a help can't know it.
 const NEXT: [&str; 12] = [
-    "is set nowhere else",
     "variable `",
+    "is set nowhere else",
     "unknown process `",
     "there is no such file",
     "has no `name`",
@@ -146,4 +149,60 @@ fn files_of_other_programs_are_rejected_with_a_help() {
         );
         assert!(!format!("{:?}", rejected.diagnostics).contains("hunter2"), "{} shows a value", path.display());
     }
+}
+
+/// The text that a help names is put in the place of the mistake: then the mistake is gone, and it is no other in its place.
+#[test]
+fn what_a_help_says_to_write_ends_the_problem() {
+    let mut failures = Vec::new();
+    let mut applications = 0;
+    for path in paths("bad").into_iter().chain(paths("good")).chain(foreign()) {
+        let Ok(text) = String::from_utf8(unannotated(&path)) else { continue };
+        let before = diagnostics(&path, &text);
+        for diagnostic in before.iter().filter(|diagnostic| diagnostic.file == path) {
+            for fixed in applied(&text, diagnostic) {
+                applications += 1;
+                let after = diagnostics(&path, &fixed);
+                let count = |all: &[Diagnostic]| all.iter().filter(|other| other.message == diagnostic.message).count();
+                let others = new_mistakes(diagnostic, &before, &after);
+                if count(&after) >= count(&before) || !others.is_empty() {
+                    failures.push(format!(
+                        "{}:{}: {}\n  help: {}\n  but then: {others:?}\n{fixed}",
+                        path.display(),
+                        diagnostic.line,
+                        diagnostic.message,
+                        diagnostic.help.as_deref().unwrap_or_default(),
+                    ));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {applications}:\n{}", failures.len(), failures.join("\n"));
+    assert!(applications > 350, "only {applications}");
+}
+
+/// The mistakes of layout and of keys that a text has only now.
+fn new_mistakes(mended: &Diagnostic, before: &[Diagnostic], after: &[Diagnostic]) -> Vec<String> {
+    const KINDS: [&str; 11] = [
+        "duplicate key",
+        "unknown key `",
+        "is missing",
+        "closes no open",
+        "is closed by",
+        "is never closed",
+        "more text follows",
+        "is indented deeper",
+        "spaces, but `",
+        "belongs at the top",
+        "contains a `:`",
+    ];
+    // A name or a place that the advice changes is no new mistake.
+    let kind = |diagnostic: &Diagnostic| {
+        let words = diagnostic.message.split(" of `").next().unwrap_or_default().to_owned();
+        // What is unknown further below could only not be read before.
+        let is_hidden = diagnostic.message.starts_with("unknown key") && diagnostic.line != mended.line;
+        (!is_hidden && KINDS.iter().any(|kind| diagnostic.message.contains(kind))).then_some(words)
+    };
+    let known: Vec<String> = before.iter().filter_map(kind).collect();
+    after.iter().filter_map(kind).filter(|mistake| !known.contains(mistake)).collect()
 }

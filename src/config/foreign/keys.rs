@@ -30,9 +30,11 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["title", "id", "label", "process_name", "program_name"], "write `name: …`"),
     // Containers.
     (
+        &["image", "build"],
+        "navigator runs programs on this host, not containers: write the program as `command`, and remove this line",
+    ),
+    (
         &[
-            "image",
-            "build",
             "container_name",
             "networks",
             "network_mode",
@@ -54,7 +56,7 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
             "secrets",
             "configs",
         ],
-        "navigator runs programs on this host, not containers: write `command`",
+        "navigator runs programs on this host, not containers: remove this line",
     ),
     (
         &["ports", "expose", "port"],
@@ -122,7 +124,7 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
         "write it beside a probe, as in `ready: {notify: true, deadline: …}`",
     ),
     // Restarts.
-    (&["autorestart", "restart_on_exit", "respawn"], "write `auto_restart: …`, or `restart`"),
+    (&["autorestart", "restart_on_exit", "respawn"], "write `auto_restart: …`, or `restart: on-failure`"),
     (&["availability"], "write its keys beside `command`: `restart`, `max_restarts`, `backoff: …`"),
     (&["restart_policy"], "write `restart`, and `backoff` for the delays"),
     (&["exitcodes", "successexitstatus", "stop_exit_codes"], "write it as a list, as in `success_exit_codes: [0, 2]`"),

@@ -62,7 +62,7 @@ fn too_deep(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
         let message = format!("`{key}`{OWNER} is indented deeper than `{upper}` above it, which has a value already");
         SyntaxHint::new(here.word(), message, spaces_before(&format!("`{key}`"), above.key_column()))
             .also(above.word(), "its value is on this line")
-            .repaired(here.moved_to(above.key_column(), around.source))
+            .moving(here, above.key_column(), around.source)
     })
 }
 
@@ -108,11 +108,9 @@ fn misplaced_dash(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
         if is_item(&line) && line.indent() != here.indent() {
             let help = spaces_before("this `-`", line.indent());
             let upper = line.start + line.indent();
-            return Some(
-                SyntaxHint::new(start..start + 1, format!("the `-` before {KEY} is not below the one before it"), help)
-                    .also(upper..upper + 1, "the one before it is here")
-                    .repaired(here.moved_to(line.indent(), around.source)),
-            );
+            let hint = SyntaxHint::new(start..start + 1, format!("the `-` before {KEY} is not below the one before it"), help);
+            let hint = hint.also(upper..upper + 1, "the one before it is here");
+            return Some(hint.moving(here, line.indent(), around.source));
         }
         above = line.above(around.source);
     }
@@ -134,13 +132,13 @@ fn not_deep_enough(around: &ErrorSite<'_>) -> Option<SyntaxHint> {
             format!("`{key}` belongs at the top of the file, but is indented"),
             spaces_before(&format!("`{key}`"), 0),
         );
-        return Some(hint.repaired(here.moved_to(0, around.source)));
+        return Some(hint.moving(here, 0, around.source));
     }
     (here.key_column() < above.key_column()).then(|| {
         let (found, expected) = (here.key_column(), above.key_column());
         let message = format!("`{key}`{OWNER} begins {}, but `{upper}` above it {}", after_spaces(found), after_spaces(expected));
         let help = spaces_before(&format!("`{key}`"), expected);
-        SyntaxHint::new(here.word(), message, help).repaired(here.moved_to(expected, around.source))
+        SyntaxHint::new(here.word(), message, help).moving(here, expected, around.source)
     })
 }
 

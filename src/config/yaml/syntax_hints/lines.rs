@@ -32,6 +32,15 @@ impl SyntaxHint {
         SyntaxHint { repair: vec![(at..at, text.into())], ..self }
     }
 
+    /// Moves a line to another column, with what belongs to it.
+    pub(super) fn moving(mut self, line: Line<'_>, column: usize, source: &str) -> SyntaxHint {
+        self.repair = line.moved_to(column, source);
+        if self.repair.len() > 1 {
+            self.help += ", and move the lines that belong to it as far";
+        }
+        self
+    }
+
     /// Applies these edits before the source is parsed again.
     pub(super) fn repaired(self, repair: Vec<Edit>) -> SyntaxHint {
         SyntaxHint { repair, ..self }

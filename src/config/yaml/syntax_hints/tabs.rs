@@ -7,7 +7,7 @@ use crate::config::top::is_top_key;
 
 /// The most lines with tabs that are reported.
 const MAX_TABS: usize = 100;
-/// Number of lines above a line that are examined, and of lines with tabs whose columns depend on each other.
+/// Number of lines above a line that are examined, and depth of the chain of lines with tabs.
 const EXAMINED: usize = 500;
 
 /// A hint for each line that is indented with tabs, if one is near the error.
@@ -26,7 +26,7 @@ fn tab(line: Line<'_>) -> Option<usize> {
 
 fn hint(line: Line<'_>, source: &str) -> Option<SyntaxHint> {
     let tab = tab(line)?;
-    let content = Content::of(line);
+    let content = IndentedLine::of(line);
     let help = if tab > content.indent.len() {
         "write a space instead of the tab".to_owned()
     } else {
@@ -43,9 +43,9 @@ fn hint(line: Line<'_>, source: &str) -> Option<SyntaxHint> {
     Some(SyntaxHint::new(place..place + 1, format!("{KEY} is indented with a tab"), help))
 }
 
-/// The content of a line behind its indentation.
+/// A line with its parts: indentation, dashes, key.
 #[derive(Clone, Copy)]
-struct Content<'s> {
+struct IndentedLine<'s> {
     line: Line<'s>,
     indent: &'s str,
     /// The dashes of list items, with the blanks after them.
@@ -53,23 +53,23 @@ struct Content<'s> {
     key: Option<&'s str>,
 }
 
-impl<'s> Content<'s> {
-    fn of(line: Line<'s>) -> Content<'s> {
+impl<'s> IndentedLine<'s> {
+    fn of(line: Line<'s>) -> IndentedLine<'s> {
         let content = line.text.trim_start();
         let mut inner = content;
         while let Some(rest) = inner.strip_prefix('-').filter(|rest| rest.starts_with([' ', '\t'])) {
             inner = rest.trim_start();
         }
         let dashes = &content[..content.len() - inner.len()];
-        Content { line, indent: &line.text[..line.indent()], dashes, key: inner.split_once(':').map(|(key, _)| key) }
+        IndentedLine { line, indent: &line.text[..line.indent()], dashes, key: inner.split_once(':').map(|(key, _)| key) }
     }
 
     fn is_field(&self) -> bool {
         self.key.is_some_and(is_field)
     }
 
-    fn above(self, source: &'s str) -> impl Iterator<Item = Content<'s>> {
-        std::iter::successors(self.line.above(source), |line| line.above(source)).take(EXAMINED).map(Content::of)
+    fn above(self, source: &'s str) -> impl Iterator<Item = IndentedLine<'s>> {
+        std::iter::successors(self.line.above(source), |line| line.above(source)).take(EXAMINED).map(IndentedLine::of)
     }
 
     /// Where the content should begin, by the lines above. `depth` limits the recursion.
@@ -86,16 +86,16 @@ impl<'s> Content<'s> {
             return Some(0);
         }
         if !self.dashes.is_empty() {
-            let is_sibling = |other: &Content<'_>| other.indent == self.indent || self.is_field() && other.is_field();
+            let is_sibling = |other: &IndentedLine<'_>| other.indent == self.indent || self.is_field() && other.is_field();
             return self.above(source).filter(|other| !other.dashes.is_empty()).find(is_sibling)?.column(source, depth);
         }
         // A dash takes the place of a space.
-        let is_sibling = |other: &Content<'_>| {
+        let is_sibling = |other: &IndentedLine<'_>| {
             other.indent.len() + other.dashes.len() == self.indent.len()
                 && self.indent.ends_with(&other.dashes.replace('-', " "))
                 && self.indent.starts_with(other.indent)
         };
-        let begins_process = |other: &Content<'_>| !other.dashes.is_empty() && other.is_field();
+        let begins_process = |other: &IndentedLine<'_>| !other.dashes.is_empty() && other.is_field();
         let first = self.above(source).find(|other| is_sibling(other) || begins_process(other));
         if let Some(first) = first.filter(|first| is_sibling(first) || self.is_field()) {
             return first.key_column(source, depth);
@@ -139,7 +139,7 @@ mod tests {
    \tcommand: ./d
 ";
         let lines = std::iter::successors(Some(Line::at(text, 0)), |line| line.below(text)).filter(Line::has_content);
-        let columns: Vec<Option<usize>> = lines.map(|line| Content::of(line).column(text, EXAMINED)).collect();
+        let columns: Vec<Option<usize>> = lines.map(|line| IndentedLine::of(line).column(text, EXAMINED)).collect();
         let expected = [0, 2, 4, 4, 6, 6, 4, 6, 2, 4, 4, 6, 6, 0, 2, 4, 6, 4, 2, 4];
         assert_eq!(columns, expected.map(Some));
     }
