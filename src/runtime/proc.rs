@@ -1,4 +1,4 @@
-//! Reads `/proc` (`proc(5)`): the parents, sessions, control groups and marks of processes.
+//! Reads `/proc` (`proc(5)`): the parents, sessions, control groups, marks and sockets of processes.
 //!
 //! A pid read here may belong to another process a moment later. A caller verifies it before it acts on it; see [`super::tree`].
 
@@ -100,6 +100,18 @@ pub(super) fn cgroup(pid: u32) -> Option<String> {
 pub(super) fn all_pids() -> impl Iterator<Item = (u32, u64)> {
     let entries = fs::read_dir("/proc").into_iter().flatten();
     entries.filter_map(|entry| entry.ok().and_then(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.ino()))))
+}
+
+/// The sockets that a process has open: the descriptor and the inode of each. `None`: it can't be inspected, for instance because
+/// it has ended.
+pub(super) fn sockets(pid: u32) -> Option<Vec<(i32, u64)>> {
+    let entries: Vec<fs::DirEntry> = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten().collect();
+    let socket = |entry: &fs::DirEntry| {
+        let target = fs::read_link(entry.path()).ok()?;
+        let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
+        Some((entry.file_name().to_str()?.parse().ok()?, inode))
+    };
+    (!entries.is_empty()).then(|| entries.iter().filter_map(socket).collect())
 }
 
 /// The number given to the newest process or thread of this pid namespace. While it stays the same, none is created.

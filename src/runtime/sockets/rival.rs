@@ -26,19 +26,9 @@ pub(super) fn find(address: &Address) -> Vec<Rival> {
     let own = std::process::id();
     let mut pids: Vec<u32> = proc::all_pids().map(|(pid, _)| pid).filter(|&pid| pid != own && !inodes.is_empty()).collect();
     pids.sort_unstable();
-    let sockets = |pid: u32| sockets_of(pid).map(move |(descriptor, inode)| (pid, descriptor, inode));
+    let sockets = |pid: u32| proc::sockets(pid).into_iter().flatten().map(move |(descriptor, inode)| (pid, descriptor, inode));
     let found = pids.into_iter().flat_map(sockets).filter(|(_, _, inode)| inodes.contains(inode));
     found.map(|(pid, descriptor, _)| Rival { pid, descriptor }).collect()
-}
-
-/// The sockets of a process: the descriptor and the inode of each.
-fn sockets_of(pid: u32) -> impl Iterator<Item = (i32, u64)> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| {
-        let target = fs::read_link(entry.path()).ok()?;
-        let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
-        Some((entry.file_name().to_str()?.parse().ok()?, inode))
-    })
 }
 
 /// The message that these processes listen on an address.
