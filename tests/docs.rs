@@ -248,6 +248,7 @@ fn takes(key: &ConfigKey) -> String {
         ValueShape::True => "`true`".to_owned(),
         ValueShape::Whole(from, to) if to == i64::from(u32::MAX) => format!("whole number from {from}"),
         ValueShape::Whole(from, to) => format!("{from} to {to}"),
+        ValueShape::WholeOrPercent(from, to) => format!("{from} to {to}, or percentage such as `25%`"),
         ValueShape::Wholes(from, to) => format!("{from} to {to}, or list of them"),
         ValueShape::Number(from, to) => format!("number, {from} to {to}"),
         ValueShape::Duration | ValueShape::SomeDuration | ValueShape::Delay => "duration".to_owned(),

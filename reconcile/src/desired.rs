@@ -5,6 +5,7 @@
 
 use crate::graph::Graph;
 use crate::merge_lookup::MergeLookup;
+use crate::replica::Replica;
 use crate::rollback::Rollback;
 use crate::spec::{Condition, ProcessKind, Spec, Tier};
 use crate::text::{Name, Text};
@@ -12,6 +13,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 use core::time::Duration;
 
 /// Every process that a host should run, and how they depend on one another.
@@ -26,7 +28,7 @@ pub struct Desired {
     users: Box<[Option<Text>]>,
     /// The entries that are restarted along with a dependency, in the order of `order`.
     followers: Box<[usize]>,
-    /// Whether any entry names a dependency.
+    /// Whether any entry names a dependency, or is one of several replicas.
     names_dependencies: bool,
     /// Whether any entry comes after another by its place in the list.
     is_list: bool,
@@ -50,8 +52,10 @@ pub struct DesiredProcess {
     pub user: usize,
     /// What it names as dependencies.
     pub needs: Vec<ResolvedDependency>,
-    /// The entry that it comes after by its place in the list.
-    pub after: Option<usize>,
+    /// The entry that it comes after by its place in the list, or all replicas of one. They are adjacent.
+    pub after: Range<usize>,
+    /// The replicas of the same definition, itself among them. They are adjacent.
+    pub siblings: Range<usize>,
     /// Its place in [`Desired::order`].
     pub(crate) place: usize,
     /// If no process names a dependency: the place of the first process of its part of the list. In a part, each process comes after
@@ -62,13 +66,33 @@ pub struct DesiredProcess {
 impl DesiredProcess {
     /// Every entry that it comes after, by name and by its place in the list.
     pub fn comes_after(&self) -> impl Iterator<Item = usize> {
-        self.needs.iter().map(|need| need.on).chain(self.after)
+        self.needs.iter().map(|need| need.on).chain(self.after.clone())
+    }
+
+    /// Its named dependencies. Each is one entry, or the replicas of a definition, of which one is enough.
+    pub fn edges(&self) -> impl Iterator<Item = &[ResolvedDependency]> {
+        self.needs.chunk_by(|one, other| one.edge == other.edge)
+    }
+
+    /// The other replicas of the same definition, by number.
+    pub(crate) fn other_replicas<'a>(&self, entries: &'a [DesiredProcess]) -> Vec<(usize, &'a DesiredProcess)> {
+        let others = self.siblings.clone().map(|index| (index, &entries[index]));
+        let mut others: Vec<_> = others.filter(|(_, entry)| entry.spec.name != self.spec.name).collect();
+        others.sort_by_key(|(_, entry)| entry.number());
+        others
+    }
+
+    /// The number of a replica.
+    pub(crate) fn number(&self) -> u32 {
+        self.spec.replica.as_ref().map_or(1, |replica| replica.number)
     }
 }
 
 /// A named dependency, resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResolvedDependency {
+    /// The place of the name among those that the entry depends on. Several replicas have the same.
+    pub edge: usize,
     /// The entry depended on.
     pub on: usize,
     /// What it must have reached.
@@ -162,7 +186,8 @@ impl Desired {
                 spec,
                 position,
                 needs: Vec::new(),
-                after: None,
+                after: 0..0,
+                siblings: 0..0,
                 place: 0,
                 part: 0,
             })
@@ -170,25 +195,34 @@ impl Desired {
         drop(specs);
         for index in 0..entries.len() {
             let spec = entries[index].spec.clone();
-            for (dependency, edge) in spec.depends_on.iter().flatten() {
-                match index_of(&entries, dependency) {
-                    None => problems.push(InvalidDesired::Unknown { name: spec.name.clone(), dependency: dependency.clone() }),
-                    Some(on) if on == index => problems.push(InvalidDesired::Itself { name: spec.name.clone() }),
-                    Some(on) if spec.tier < entries[on].spec.tier => {
-                        problems.push(InvalidDesired::Backwards { name: spec.name.clone(), dependency: dependency.clone() });
+            entries[index].siblings = index..index + 1;
+            if let Some(replica) = &spec.replica {
+                entries[index].siblings = replicas_of(&entries, &replica.of);
+                problems.extend(taken_by_other(&entries, index, replica));
+            }
+            for (place, (dependency, edge)) in spec.depends_on.iter().flatten().enumerate() {
+                let all = named(&entries, dependency);
+                match all.clone().next() {
+                    // What is wrong with all replicas is reported once.
+                    _ if entries[index].number() > 1 && (all.is_empty() || all.contains(&index)) => {}
+                    None => {
+                        problems
+                            .push(InvalidDesired::Unknown { name: spec.definition().clone(), dependency: dependency.clone() });
                     }
-                    Some(on) => {
-                        let usual = match entries[on].spec.exec.kind {
+                    Some(_) if all.contains(&index) => problems.push(InvalidDesired::Itself { name: spec.definition().clone() }),
+                    Some(on) if spec.tier < entries[on].spec.tier => {
+                        problems
+                            .push(InvalidDesired::Backwards { name: spec.definition().clone(), dependency: dependency.clone() });
+                    }
+                    Some(first) => {
+                        let usual = match entries[first].spec.exec.kind {
                             ProcessKind::Service => Condition::Ready,
                             ProcessKind::Task => Condition::Completed,
                         };
                         let condition = edge.condition.unwrap_or(usual);
-                        entries[index].needs.push(ResolvedDependency {
-                            on,
-                            condition,
-                            restart: edge.restart,
-                            required: edge.required,
-                        });
+                        let (restart, required) = (edge.restart, edge.required);
+                        let need = |on| ResolvedDependency { edge: place, on, condition, restart, required };
+                        entries[index].needs.extend(all.map(need));
                     }
                 }
             }
@@ -202,22 +236,23 @@ impl Desired {
         for component in graph.components() {
             let first = component.iter().min_by_key(|&&index| entries[index].position).copied();
             if let Some(cycle) = first.filter(|_| component.len() > 1).and_then(|first| graph.cycle_through(first, &component)) {
-                problems.push(InvalidDesired::Cycle(cycle.iter().map(|&index| entries[index].spec.name.clone()).collect()));
+                problems
+                    .push(InvalidDesired::Cycle(cycle.iter().map(|&index| entries[index].spec.definition().clone()).collect()));
             }
         }
         if !problems.is_empty() {
             return Err(problems);
         }
         place_by_list(&mut entries, &mut graph);
-        let names_dependencies = entries.iter().any(|entry| !entry.needs.is_empty());
+        let names_dependencies = entries.iter().any(|entry| !entry.needs.is_empty() || entry.siblings.len() > 1);
         let order = if names_dependencies { order_of_graph(&entries, &graph) } else { order_of_list(&entries) };
         for (place, &index) in order.iter().enumerate() {
             entries[index].place = place;
-            entries[index].part = entries[index].after.map_or(place, |after| entries[after].part);
+            entries[index].part = entries[index].after.clone().next().map_or(place, |after| entries[after].part);
         }
         let follows = |index: &usize| entries[*index].needs.iter().any(|need| need.restart);
         let followers = order.iter().copied().filter(follows).collect();
-        let is_list = entries.iter().any(|entry| entry.after.is_some());
+        let is_list = entries.iter().any(|entry| !entry.after.is_empty());
         Ok(Desired {
             entries,
             order: order.into(),
@@ -320,7 +355,7 @@ impl Desired {
         &self.followers
     }
 
-    /// Whether any process names a dependency. If not, the list alone gives the order.
+    /// Whether any process names a dependency, or is one of several replicas. If not, the list alone gives the order.
     pub(crate) fn names_dependencies(&self) -> bool {
         self.names_dependencies
     }
@@ -345,6 +380,11 @@ impl Desired {
         self.index(name).map(|index| &self.entries[index])
     }
 
+    /// The places of the processes that a name means: one process, or all replicas of a definition.
+    pub fn named(&self, name: &str) -> Range<usize> {
+        named(&self.entries, name)
+    }
+
     /// The place of a process in [`Desired::entries`].
     pub fn index(&self, name: &str) -> Option<usize> {
         index_of(&self.entries, name)
@@ -365,9 +405,13 @@ fn by_name(specs: &[Arc<Spec>]) -> (Vec<usize>, Vec<InvalidDesired>) {
         is_same
     });
     doubled.sort_unstable();
-    let duplicate =
-        |(second, first): (usize, usize)| InvalidDesired::Duplicate { name: specs[second].name.clone(), first, second };
-    (named.into_iter().map(|(_, position)| position).collect(), doubled.into_iter().map(duplicate).collect())
+    // The name of a definition is said once.
+    let is_first = |spec: &Spec| spec.replica.as_ref().is_none_or(|replica| replica.number == 1);
+    let duplicate = |(second, first): (usize, usize)| {
+        let name = || specs[second].definition().clone();
+        is_first(&specs[second]).then(|| InvalidDesired::Duplicate { name: name(), first, second })
+    };
+    (named.into_iter().map(|(_, position)| position).collect(), doubled.into_iter().filter_map(duplicate).collect())
 }
 
 /// The users of definitions, each once, sorted.
@@ -387,6 +431,24 @@ fn place_of(users: &[Option<Text>], user: Option<&Text>) -> Option<usize> {
 /// The place of a process among others that are sorted by name.
 fn index_of(entries: &[DesiredProcess], name: &str) -> Option<usize> {
     entries.binary_search_by(|entry| entry.spec.name.as_str().cmp(name)).ok()
+}
+
+/// The places of the replicas of a definition. No other name has a colon, so that they are adjacent.
+fn replicas_of(entries: &[DesiredProcess], name: &str) -> Range<usize> {
+    let is_before = |entry: &DesiredProcess, end: &str| entry.spec.name.bytes().cmp(name.bytes().chain(end.bytes())).is_lt();
+    // A semicolon follows the colon.
+    entries.partition_point(|entry| is_before(entry, ":"))..entries.partition_point(|entry| is_before(entry, ";"))
+}
+
+fn named(entries: &[DesiredProcess], name: &str) -> Range<usize> {
+    index_of(entries, name).map_or_else(|| replicas_of(entries, name), |index| index..index + 1)
+}
+
+/// The error, if a process has the name of the definition of this replica. It is reported for the first replica.
+fn taken_by_other(entries: &[DesiredProcess], index: usize, replica: &Replica) -> Option<InvalidDesired> {
+    let other = index_of(entries, &replica.of).filter(|_| replica.number == 1)?;
+    let (one, other) = (entries[index].position, entries[other].position);
+    Some(InvalidDesired::Duplicate { name: replica.of.clone(), first: one.min(other), second: one.max(other) })
 }
 
 /// Every entry after all that it comes after.
@@ -416,17 +478,20 @@ fn place_by_list(entries: &mut [DesiredProcess], graph: &mut Graph) {
         if entries[index].spec.depends_on.is_some() {
             continue;
         }
-        let before = listed[..place].iter().rev();
+        // Replicas start side by side.
+        let mut before = listed[..place].iter().rev().copied().filter(|other| !entries[index].siblings.contains(other));
         let after = if dependents.next(index).is_empty() {
-            before.copied().next()
+            before.next()
         } else {
             let waits = dependents.reachable(index);
-            before.copied().find(|&other| !waits[other])
+            before.find(|&other| !waits[other])
         };
         if let Some(after) = after {
-            entries[index].after = Some(after);
-            graph.add(index, after);
-            dependents.add(after, index);
+            entries[index].after = entries[after].siblings.clone();
+            for on in entries[index].after.clone() {
+                graph.add(index, on);
+                dependents.add(on, index);
+            }
         }
     }
 }

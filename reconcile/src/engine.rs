@@ -7,7 +7,7 @@ use crate::desired::Desired;
 use crate::diff::{ChangeClass, Difference, change, differences};
 use crate::event::{Action, Event};
 use crate::merge_lookup::MergeLookup;
-use crate::observed::{Observed, ObservedProcess, Run};
+use crate::observed::{Observed, ObservedProcess, Replaced, Run};
 use crate::orders::Orders;
 use crate::plan::{Plan, Planner, Waiting};
 use crate::put_back::PutBack;
@@ -31,6 +31,8 @@ pub struct Engine {
     /// The definitions of the file. The others differ where a run was put back.
     pub(crate) file: Arc<Desired>,
     pub(crate) put_back: BTreeMap<Name, PutBack>,
+    /// What replicas ran before, as long as others of the same definition are still to be replaced.
+    pub(crate) former_replicas: BTreeMap<Name, Replaced>,
     pub(crate) rollout: Rollout,
     pub(crate) orders: Orders,
     pub(crate) observed: Observed,
@@ -65,6 +67,7 @@ impl Engine {
             desired: Arc::new(Desired::nothing()),
             file: Arc::new(Desired::nothing()),
             put_back: BTreeMap::new(),
+            former_replicas: BTreeMap::new(),
             rollout: Rollout::default(),
             orders: Orders::default(),
             observed: Observed::default(),

@@ -422,7 +422,7 @@ pub enum Refusal {
         /// What is used up, and which setting limits it.
         what: String,
     },
-    /// A socket can't be opened.
+    /// A socket can't be had.
     Listen {
         /// Its address.
         address: String,

@@ -3,6 +3,7 @@
 //! It is for display only. Whether a difference needs another run is decided by comparing [`crate::spec::Exec`].
 
 use crate::human_duration::HumanDuration;
+use crate::replica::Replica;
 use crate::socket::Listener;
 use crate::spec::{
     Announce, Condition, Dependency, Drain, InheritEnv, Limit, Liveness, OnChange, OnWatch, Output, OutputFiles, Probe,
@@ -68,6 +69,7 @@ fn default_of(spec: &Spec) -> Spec {
     default.liveness = spec.liveness.as_ref().map(|_| Liveness { probe: Some(probe()), ..Liveness::default() });
     default.stop.drain =
         spec.stop.drain.as_ref().map(|_| Drain { by: SignalOrCommand::Command(Vec::new()), timeout: Drain::TIMEOUT });
+    default.replica = spec.replica.clone().map(|replica| Replica { surge: 1, ..replica });
     default.on_watch = if spec.reload.is_some() { OnWatch::Reload } else { OnWatch::Restart };
     default
 }
@@ -249,6 +251,9 @@ impl Fields {
             },
         );
         self.add_upkeep("rolling.stable", HumanDuration(spec.stable).to_string());
+        if let Some(replica) = &spec.replica {
+            self.add_upkeep("rolling.surge", replica.surge.to_string());
+        }
     }
 
     /// Sockets by their names, and the order of the names. Sockets that have the name of the process are one field.

@@ -31,6 +31,7 @@ pub mod plan;
 pub mod preview;
 mod put_back;
 pub mod reason;
+pub mod replica;
 pub mod report;
 pub mod rollback;
 pub mod run_status;

@@ -127,6 +127,7 @@ impl fmt::Display for Waiting {
             Waiting::Sockets(None) => f.write_str("waits for its sockets"),
             Waiting::Sockets(Some(why)) => why.fmt(f),
             Waiting::Turn => f.write_str("waits for its turn"),
+            Waiting::Replica(name) => write!(f, "is replaced after {name}"),
             Waiting::Exec => f.write_str("is being started"),
             Waiting::Readiness { until, why } => {
                 f.write_str(if until.is_some() { "not ready yet" } else { "not ready any more" })?;

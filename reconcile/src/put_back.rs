@@ -3,11 +3,11 @@
 //! Until there is a reason to try again, the old definition is the desired one. So no other part of the core has to know about
 //! this: the old run is up to date, and after a crash the process is restarted with the old definition.
 
-use crate::desired::Desired;
+use crate::desired::{Desired, DesiredProcess};
 use crate::engine::Engine;
 use crate::event::{ExitStatus, Refusal, RunId};
 use crate::fold::past_of;
-use crate::observed::Unwanted;
+use crate::observed::{Replaced, Unwanted};
 use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, TransitionKind};
@@ -115,10 +115,74 @@ impl Engine {
                 }
             }
         }
+        let mut renewed = alloc::vec![(name.clone(), serving)];
+        if !put_back.is_of_same_program() {
+            renewed.extend(self.put_back_replicas(now, &name, &why, reports));
+        }
         self.put_back.insert(name.clone(), put_back);
-        self.renew_force(&name, serving);
+        self.renew_force(renewed);
         let what = TransitionKind::PutBack(why);
         reports.push(Report::Process(Transition { name, run: Some(id), pid, generation, what }));
+    }
+
+    /// Puts back the other replicas of a definition along with one: those that are replaced already, too. Returns their names, each
+    /// with the generation of the definition that is in force now.
+    fn put_back_replicas(&mut self, now: Time, name: &Name, why: &Reason, reports: &mut Vec<Report>) -> Vec<(Name, u64)> {
+        let file = self.file.clone();
+        let others = file.get(name).map(|entry| entry.other_replicas(file.entries())).unwrap_or_default();
+        let mut renewed = Vec::new();
+        for wanted in others.into_iter().map(|(_, other)| &other.spec) {
+            let is_known = self.put_back.get(&wanted.name).is_some_and(|put_back| put_back.rejected.0 == *wanted);
+            let Some((spec, generation)) = self.former_replica(wanted).filter(|_| !is_known) else { continue };
+            let rejected = (wanted.clone(), self.generation_of(&wanted.name));
+            let what = TransitionKind::PutBack(why.clone());
+            reports.push(Report::Process(Transition {
+                name: wanted.name.clone(),
+                run: None,
+                pid: None,
+                generation: rejected.1,
+                what,
+            }));
+            let newest = self.observed.last_run();
+            if let Some(process) = self.observed.process_mut(&wanted.name) {
+                process.replacing_since = None;
+                let content = process.content.clone();
+                for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == spec.exec) {
+                    (run.taken_over, run.bound) = (newest, (newest, now));
+                    run.content = content.clone().filter(|content| content.watch == run.spec.watch);
+                }
+            }
+            renewed.push((wanted.name.clone(), generation));
+            let put_back = PutBack { rejected, serving: (spec, generation), why: why.clone(), again: None };
+            self.put_back.insert(wanted.name.clone(), put_back);
+        }
+        renewed
+    }
+
+    /// The definition that a replica had before this one, which it still runs or ran until it was replaced, and its generation.
+    fn former_replica(&self, wanted: &Arc<Spec>) -> Option<(Arc<Spec>, u64)> {
+        let runs = self.observed.processes().get(&wanted.name).into_iter().flat_map(|process| &process.runs);
+        let mut outdated = runs.filter(|run| run.is_undisturbed() && !is_same(run, wanted));
+        let running = outdated.next().map(|run| (run.spec.clone(), run.generation));
+        let former = || self.former_replicas.get(&wanted.name).map(|former| (former.spec.clone(), former.generation));
+        running.or_else(former)
+    }
+
+    /// Remembers what a replica ran before, until all replicas of the same definition are replaced.
+    pub(crate) fn remember_former_replica(&mut self, name: &Name, former: Replaced) {
+        let Some(entry) = self.desired.get(name).filter(|entry| entry.siblings.len() > 1) else { return };
+        let siblings = &self.desired.entries()[entry.siblings.clone()];
+        let is_outdated = |other: &DesiredProcess| {
+            let process = self.observed.processes().get(&other.spec.name);
+            process.is_some_and(|process| process.runs.iter().any(|run| run.is_undisturbed() && !is_same(run, &other.spec)))
+        };
+        let is_unfinished = |other: &DesiredProcess| other.spec.name != *name && is_outdated(other);
+        if siblings.iter().any(is_unfinished) {
+            self.former_replicas.insert(name.clone(), former);
+        } else {
+            let done: Vec<Name> = siblings.iter().map(|other| other.spec.name.clone()).collect();
+            self.former_replicas.retain(|name, _| !done.contains(name));
+        }
     }
 
     /// Whether a failed start is tried again before the readiness deadline, because the host was short of resources.
@@ -141,7 +205,7 @@ impl Engine {
                 run.unwanted.get_or_insert_with(|| Unwanted { why: why.clone(), stops_first: false });
             }
         }
-        self.renew_force(name, put_back.rejected.1);
+        self.renew_force(alloc::vec![(name.clone(), put_back.rejected.1)]);
     }
 
     /// Tries every put-back definition again.
@@ -152,12 +216,12 @@ impl Engine {
         }
     }
 
-    /// Updates which definitions are in force. The one of this process is from this generation.
-    fn renew_force(&mut self, name: &Name, generation: u64) {
+    /// Updates which definitions are in force. Those of these processes are from these generations.
+    fn renew_force(&mut self, renewed: Vec<(Name, u64)>) {
         self.desired = self.file_in_force();
-        Arc::make_mut(&mut self.since).insert(name.clone(), generation);
         // What counts as a failure depends on the definition.
-        self.observed.unproven.insert(name.clone());
+        self.observed.unproven.extend(renewed.iter().map(|(name, _)| name.clone()));
+        Arc::make_mut(&mut self.since).extend(renewed);
         self.planner.reset(&self.desired);
         self.observed.mark_all_dirty();
         self.update_places();

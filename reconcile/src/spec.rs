@@ -3,6 +3,7 @@
 //! A [`Spec`] has two parts. [`Exec`] is its *identity*: if that differs, another run is needed. The rest is its *upkeep*,
 //! which a run takes over in place. So "must it restart?" is one `==`.
 
+use crate::replica::Replica;
 use crate::socket::Listener;
 use crate::text::{Name, Text};
 use crate::variables::Variables;
@@ -56,6 +57,8 @@ pub struct Spec {
     pub on_change: OnChange,
     /// For [`OnChange::Rolling`]: how long a new run has to stay ready before the old one is stopped.
     pub stable: Duration,
+    /// Which of several equal processes it is.
+    pub replica: Option<Replica>,
 }
 
 /// The identity of a process: everything that can't be changed while its program runs.
@@ -483,6 +486,7 @@ impl Spec {
             on_watch: OnWatch::default(),
             on_change: OnChange::default(),
             stable: Spec::STABLE,
+            replica: None,
         }
     }
 

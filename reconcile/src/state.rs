@@ -133,7 +133,7 @@ impl Engine {
         self.status(name).is_none_or(|status| status.as_wanted)
     }
 
-    /// Why a run goes on although the file has another definition: a new run was put back, or a socket can't be opened.
+    /// Why a run goes on although the file has another definition: a new run was put back, or a socket can't be had.
     fn not_in_force(&self, process: &ObservedProcess, wanted: &Arc<Spec>, run: &Run) -> Option<Reason> {
         if !run.is_undisturbed() {
             return None;

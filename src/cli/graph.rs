@@ -54,7 +54,8 @@ fn edges<'a>(desired: &'a Desired, entry: &'a DesiredProcess) -> Vec<Edge<'a>> {
         blocks: need.required,
         is_listed: false,
     });
-    let listed = entry.after.map(|on| Edge { from, to: name(on), label: "listed".to_owned(), blocks: false, is_listed: true });
+    let in_list = |on: usize| Edge { from, to: name(on), label: "listed".to_owned(), blocks: false, is_listed: true };
+    let listed = entry.after.clone().map(in_list);
     named.chain(listed).collect()
 }
 

@@ -4,7 +4,7 @@ use super::problems::{Problem, Problems};
 use super::process::ParsedProcess;
 use super::source_map::{SourceMap, SourceSpan};
 use reconcile::socket::{Address, Listener};
-use reconcile::text::Name;
+use reconcile::spec::Spec;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 struct Holder<'p> {
     /// The place of its process in the list of all.
     place: usize,
-    process: &'p Name,
+    process: &'p Spec,
     socket: &'p Listener,
     span: SourceSpan,
 }
@@ -65,10 +65,10 @@ pub(super) fn report(processes: &[ParsedProcess], texts: &SourceMap, problems: &
     let mut taken = Taken::default();
     for (place, process) in processes.iter().enumerate().filter(|(_, process)| process.spec.enabled) {
         for (socket, &span) in process.spec.exec.sockets.iter().zip(&process.sockets) {
-            let holder = Holder { place, process: &process.spec.name, socket, span };
+            let holder = Holder { place, process: &process.spec, socket, span };
             match taken.find(&socket.address) {
-                // That two processes have the same name is reported elsewhere.
-                Some(other) if other.place != place && *other.process == process.spec.name => {}
+                // That two processes have the same name is reported elsewhere. Replicas share a socket.
+                Some(other) if other.place != place && other.process.definition() == process.spec.definition() => {}
                 Some(other) => problems.add_with(|| conflict(holder, other, texts)),
                 None => taken.insert(holder),
             }
@@ -77,7 +77,8 @@ pub(super) fn report(processes: &[ParsedProcess], texts: &SourceMap, problems: &
 }
 
 fn conflict(holder: Holder<'_>, other: Holder<'_>, texts: &SourceMap) -> Problem {
-    let Holder { process, socket, span, .. } = holder;
+    let Holder { socket, span, .. } = holder;
+    let (process, holds) = (holder.process.definition(), other.process.definition());
     let is_equal = socket.address == other.socket.address;
     let (address, theirs) = (socket.shown.shown(), other.socket.shown.shown());
     let line = texts.line_number(other.span);
@@ -86,15 +87,15 @@ fn conflict(holder: Holder<'_>, other: Holder<'_>, texts: &SourceMap) -> Problem
     } else {
         format!("line {line} of {}", texts.shown_path(other.span.text).display())
     };
-    let (message, help) = match (process == other.process, is_equal) {
+    let (message, help) = match (holder.place == other.place, is_equal) {
         (true, true) => (format!("`{address}` is twice in `listen` of `{process}`"), "remove one of the two"),
         (true, false) => (format!("`{address}` overlaps `{theirs}` in `listen` of `{process}`"), "remove one of the two"),
         (false, true) => (
-            format!("`{address}` in `listen` of `{process}` is already used by `{}` ({place})", other.process),
+            format!("`{address}` in `listen` of `{process}` is already used by `{holds}` ({place})"),
             "give one of the two another address",
         ),
         (false, false) => (
-            format!("`{address}` in `listen` of `{process}` overlaps `{theirs}` of `{}` ({place})", other.process),
+            format!("`{address}` in `listen` of `{process}` overlaps `{theirs}` of `{holds}` ({place})"),
             "give one of the two another address",
         ),
     };
@@ -126,12 +127,12 @@ mod tests {
             Address::Path("/run/b".into()),
             Address::Abstract("/run/a".into()),
         ];
-        let name = Name::from("web");
+        let process = Spec::new("web", "web");
         let span = SourceSpan::beginning(SourceMap::default().add(Path::new("a.yml"), String::new()));
         for one in &addresses {
             let socket = Listener::new("web", one.clone());
             let mut taken = Taken::default();
-            taken.insert(Holder { place: 0, process: &name, socket: &socket, span });
+            taken.insert(Holder { place: 0, process: &process, socket: &socket, span });
             for other in &addresses {
                 assert_eq!(taken.find(other).is_some(), one.overlaps(other), "{one} and {other}");
             }

@@ -1,6 +1,7 @@
 //! A process while it is being decoded: its given fields and the spec so far.
 
 use super::reader::FieldReader;
+use super::scalar::Surge;
 use super::source_map::SourceSpan;
 use super::tree::MapEntry;
 use reconcile::spec::{OnChange, OnWatch, Spec};
@@ -22,6 +23,9 @@ pub(super) struct Draft {
     pub(super) on_change: Option<OnChange>,
     /// Position of each address in `listen`.
     pub(super) sockets: Vec<SourceSpan>,
+    /// How many equal processes the definition asks for, if it says so.
+    pub(super) replicas: Option<u32>,
+    pub(super) surge: Option<Surge>,
 }
 
 impl Draft {
@@ -34,6 +38,8 @@ impl Draft {
             has_shell: false,
             on_change: None,
             sockets: Vec::new(),
+            replicas: None,
+            surge: None,
         }
     }
 }

@@ -259,7 +259,7 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
     field(
         ConfigKey::new("rolling", ValueShape::Part(|| keys(ROLLING)), ChangeEffect::InPlace)
             .means("details of `on_change: rolling`"),
-        |reader, node, draft| reader.map(node, "rolling", ROLLING, &mut draft.spec),
+        |reader, node, draft| reader.map(node, "rolling", ROLLING, draft),
     ),
     field(
         ConfigKey::new("listen", ValueShape::Sockets(|| keys(SOCKET)), ChangeEffect::Restart)
@@ -267,10 +267,10 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         listen,
     ),
     field(
-        ConfigKey::new("replicas", ValueShape::Whole(1, 1000), ChangeEffect::InPlace).default("1").means("number of instances"),
-        |reader, node, _| {
-            reader.whole::<u32>(node, 1, 1000);
-        },
+        ConfigKey::new("replicas", ValueShape::Whole(1, 1000), ChangeEffect::StartsOrStops)
+            .otherwise("one, without a number")
+            .means("number of equal processes, named `NAME:1`, `NAME:2` and so on"),
+        |reader, node, draft| draft.replicas = reader.whole(node, 1, 1000),
     ),
     field(
         ConfigKey::new("schedule", ValueShape::Schedule, ChangeEffect::InPlace).means("when to run a task"),

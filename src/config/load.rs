@@ -13,7 +13,7 @@ use super::scope::VariableScope;
 use super::source_map::SourceSpan;
 use super::subject::Owner;
 use super::tree::{MapEntry, Node, entry};
-use super::{Loaded, Rejected, RejectedKind, Settings, address_conflicts, glob, serving_checks, shell_lints, top};
+use super::{Loaded, Rejected, RejectedKind, Settings, address_conflicts, glob, replicas, serving_checks, shell_lints, top};
 use crate::access::Distrust;
 use reconcile::desired::Desired;
 use reconcile::rollback::Rollback;
@@ -147,8 +147,19 @@ impl Loader<'_> {
         let mut processes = Vec::with_capacity(nodes.len());
         for (tier, node) in nodes {
             self.problems.subject.owner = Owner::Process(process::name_entry(node));
-            match self.process(tier, node, &shared, document.as_deref_mut()) {
-                Some(process) => processes.push(process),
+            match self.process(tier, node, &shared, 1, document.as_deref_mut()) {
+                Some(process) => {
+                    let first = processes.len();
+                    let count = process.replicas;
+                    processes.push(process);
+                    // What is wrong is mostly wrong in each of them.
+                    let replica = |number| {
+                        let goes_on = !self.problems.has_errors();
+                        goes_on.then(|| self.process(tier, node, &shared, number, None)).flatten()
+                    };
+                    processes.extend((2..=count).map_while(replica));
+                    self.problems.add_all(replicas::check(&processes[first..]));
+                }
                 None => missing.names.extend(process::written_name(node)),
             }
         }
@@ -250,6 +261,7 @@ impl Loader<'_> {
         tier: Tier,
         node: &Node,
         shared: &SharedSettings<'_>,
+        number: u32,
         document: Option<&mut Document>,
     ) -> Option<ParsedProcess> {
         let own = process::fields(node, &mut self.problems)?;
@@ -260,13 +272,14 @@ impl Loader<'_> {
         let fields = process::with_defaults(own, &shared.defaults);
         let variables = process::variables(&maps, &mut self.problems);
         let incomplete = shared.incomplete;
+        let replica = given(&fields, "replicas").filter(|entry| !entry.value.is_null()).map(|_| number);
         let files = given(&fields, "env_file").filter(|entry| !entry.value.is_null()).map(|entry| {
-            let mut scope = VariableScope::new(variables.clone(), vec![&shared.env, &shared.env_file]).incomplete(incomplete);
-            self.env_files(&entry.value, &mut scope)
+            let scope = VariableScope::new(variables.clone(), vec![&shared.env, &shared.env_file]).incomplete(incomplete);
+            self.env_files(&entry.value, &mut scope.of_replica(replica))
         });
         let EnvFiles { variables: env_file, is_incomplete, missing } = files.unwrap_or_default();
         let below = vec![&env_file, &shared.env, &shared.env_file];
-        let mut scope = VariableScope::new(variables, below).incomplete(incomplete || is_incomplete);
+        let mut scope = VariableScope::new(variables, below).incomplete(incomplete || is_incomplete).of_replica(replica);
         let env = scope.resolve_own(&mut self.context());
         let mut draft = self.with_reader(&mut scope, |reader| process::read(reader, &fields));
         self.with_reader(&mut scope, |reader| process::check_duplicates(reader, node));
@@ -274,12 +287,14 @@ impl Loader<'_> {
         let is_needed = draft.spec.enabled || draft.name.is_none();
         self.problems.add_all(missing.into_iter().map(|problem| if is_needed { problem } else { problem.into_warning() }));
         if let Some(document) = document {
+            scope.hide_replica();
             self.with_reader(&mut scope, |reader| document.add_process(reader, tier, &draft.spec, &fields));
         }
         serving_checks::check(&draft, &fields, own_count, &[&env_file, &shared.env_file], &mut self.problems);
         draft.spec.tier = tier;
         draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
         serving_checks::set_nonblocking(&mut draft.spec.exec);
+        replicas::name(&mut draft, number);
         if let Some(problem) = shell_lints::command_line(&fields).filter(|_| !self.has_program(&draft.spec.exec)) {
             self.problems.add(problem);
         }

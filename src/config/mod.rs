@@ -38,6 +38,7 @@ mod read;
 mod reader;
 mod redact;
 mod render;
+mod replicas;
 mod resolve;
 mod scalar;
 mod schema;

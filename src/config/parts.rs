@@ -10,7 +10,7 @@ use super::table::{ChangeEffect, ConfigKey, DefaultValue, ValueShape, words};
 use super::tree::{Node, NodeKind};
 use crate::suggest::did_you_mean;
 use reconcile::spec::{
-    Backoff, Condition, Dependency, Drain, Limit, Output, OutputFiles, Signal, SignalOrCommand, Spec, Stop, StopScope,
+    Backoff, Condition, Dependency, Drain, Limit, Output, OutputFiles, Signal, SignalOrCommand, Stop, StopScope,
 };
 use reconcile::text::{Name, Text};
 use std::time::Duration;
@@ -238,16 +238,18 @@ fn action(
 }
 
 /// Keys of `rolling`.
-pub(super) static ROLLING: &[FieldReader<Spec>] = &[
+pub(super) static ROLLING: &[FieldReader<Draft>] = &[
     part(
-        key("surge", ValueShape::Whole(0, 1000)).otherwise("`1`").means("number of replicas that are replaced at once"),
-        |_, _, _| (),
+        key("surge", ValueShape::WholeOrPercent(0, 1000))
+            .otherwise("`1`")
+            .means("how many `replicas` are replaced at once; 0: one by one, and each stops first"),
+        |reader, node, draft| draft.surge = reader.surge(node, 0, 1000),
     ),
     part(
         key("stable", ValueShape::Duration)
             .default("1s")
             .means("time that a new run has to stay ready before the old one is stopped"),
-        |reader, node, spec| set(&mut spec.stable, reader.duration(node)),
+        |reader, node, draft| set(&mut draft.spec.stable, reader.duration(node)),
     ),
 ];
 

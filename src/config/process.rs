@@ -27,6 +27,10 @@ pub(super) struct ParsedProcess {
     pub(super) edges: BTreeMap<Name, SourceSpan>,
     /// Position of each socket.
     pub(super) sockets: Vec<SourceSpan>,
+    /// How many equal processes the definition asks for.
+    pub(super) replicas: u32,
+    /// Position of its output.
+    pub(super) output: Option<SourceSpan>,
 }
 
 /// The keys that are allowed in `defaults`.
@@ -222,7 +226,14 @@ pub(super) fn finish(
         problems.add(Problem::error(span, format!("{subject} has no `command`")).help("add `command: …`"));
     }
     shell_lints::report(fields, problems);
-    Some(ParsedProcess { name: draft.name?, spec: Arc::new(draft.spec), edges: draft.edges, sockets: draft.sockets })
+    Some(ParsedProcess {
+        name: draft.name?,
+        spec: Arc::new(draft.spec),
+        edges: draft.edges,
+        sockets: draft.sockets,
+        replicas: draft.replicas.unwrap_or(1),
+        output: given(fields, "output").map(|entry| entry.value.span),
+    })
 }
 
 /// The name of a process as written, for messages about it.

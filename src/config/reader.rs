@@ -2,7 +2,7 @@
 
 use super::problems::Problem;
 use super::redact::short;
-use super::scalar;
+use super::scalar::{self, Surge};
 use super::scope::{Context, VariableScope};
 use super::source_map::SourceSpan;
 use super::subject::{ITEM, KEY, OWNER};
@@ -239,6 +239,17 @@ impl NodeReader<'_, '_, '_> {
             self.refuse(node, &text, &what, help);
         }
         number
+    }
+
+    /// A whole number, or a percentage of `replicas`.
+    pub(super) fn surge(&mut self, node: &Node, from: i64, to: i64) -> Option<Surge> {
+        let is_percent = matches!(&node.kind, NodeKind::Scalar(scalar) if scalar.text.ends_with('%'));
+        let text = if is_percent { self.text(node)? } else { self.unquoted(node, "write the number without quotes")? };
+        let surge = scalar::surge(text.value(), from, to);
+        if surge.is_none() {
+            self.refuse(node, &text, &format!("a whole number from {from} to {to}, or a percentage up to `100%`"), None);
+        }
+        surge
     }
 
     pub(super) fn number(&mut self, node: &Node, from: f64, to: f64) -> Option<f64> {

@@ -65,8 +65,8 @@ impl<'p> DefinitionSpans<'p> {
         for ParsedProcess { spec, name, edges, .. } in processes {
             spans.names.push(*name);
             // Of two processes with one name, references mean the first.
-            spans.by_name.entry(&spec.name).or_insert(*name);
-            spans.edges.entry(&spec.name).or_insert(edges);
+            spans.by_name.entry(spec.definition()).or_insert(*name);
+            spans.edges.entry(spec.definition()).or_insert(edges);
         }
         spans
     }
@@ -91,11 +91,12 @@ fn report_edges(
 ) {
     for process in duplicates {
         for (dependency, &span) in &process.edges {
-            if *dependency == process.spec.name {
+            if dependency == process.spec.definition() {
                 problems.add(on_itself(span, InvalidDesired::Itself { name: dependency.clone() }.to_string()));
             } else if !spans.by_name.contains_key(dependency) && !unread.may_have(dependency) {
-                let message = InvalidDesired::Unknown { name: process.spec.name.clone(), dependency: dependency.clone() };
-                problems.add(Problem::error(span, message.to_string()).help(spans.suggest(&process.spec.name, dependency)));
+                let message = InvalidDesired::Unknown { name: process.spec.definition().clone(), dependency: dependency.clone() };
+                problems
+                    .add(Problem::error(span, message.to_string()).help(spans.suggest(process.spec.definition(), dependency)));
             }
         }
     }

@@ -120,6 +120,32 @@ pub(super) fn whole_number<T: TryFrom<i64>>(text: &str, from: i64, to: i64) -> O
     number.filter(|number| (from..=to).contains(number)).and_then(|number| T::try_from(number).ok())
 }
 
+/// How many replicas may be replaced at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surge {
+    Count(u32),
+    /// Of all replicas; of a part of one, that one.
+    Percent(u32),
+}
+
+impl Surge {
+    /// The number for so many replicas.
+    pub(super) fn of(self, replicas: u32) -> u32 {
+        match self {
+            Surge::Count(count) => count,
+            Surge::Percent(percent) => replicas.saturating_mul(percent).div_ceil(100),
+        }
+    }
+}
+
+/// Parses how many replicas may be replaced at once: a whole number from `from` to `to`, or a percentage.
+pub(super) fn surge(text: &str, from: i64, to: i64) -> Option<Surge> {
+    match text.strip_suffix('%') {
+        Some(percent) => whole_number(percent, 0, 100).map(Surge::Percent),
+        None => whole_number(text, from, to).map(Surge::Count),
+    }
+}
+
 /// Parses a number, perhaps with a fraction or an exponent (`1e-6`), from `from` to `to`.
 pub(super) fn number(text: &str, from: f64, to: f64) -> Option<f64> {
     let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));

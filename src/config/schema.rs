@@ -159,6 +159,9 @@ fn value(key: &ConfigKey, path: &str) -> Value {
         ValueShape::BoolOrPart(keys) => json!({ "anyOf": [{ "type": "boolean" }, map(&keys(), &inner), reference()] }),
         ValueShape::True => json!({ "anyOf": [{ "const": true }, reference()] }),
         ValueShape::Whole(from, to) => whole_number(from, to),
+        ValueShape::WholeOrPercent(from, to) => {
+            json!({ "anyOf": [whole_number(from, to), { "type": "string", "pattern": "^(100|[0-9]{1,2})%$" }] })
+        }
         ValueShape::Wholes(from, to) => one_or_more(&whole_number(from, to)),
         ValueShape::Number(from, to) => {
             json!({ "anyOf": [{ "type": "number", "minimum": from, "maximum": to }, reference()] })

@@ -10,7 +10,7 @@ use super::source_map::{SourceMap, SourceSpan};
 use super::subject::KEY;
 use super::substitute::{InvalidReference, Reference, ReferenceForm, ValuePart, parse};
 use super::tree::{Node, NodeKind, NodeStyle};
-use super::words::CONFIG_DIR;
+use super::words::{CONFIG_DIR, REPLICA};
 use super::written::Written;
 use crate::suggest::nearest;
 use reconcile::text::Text;
@@ -50,6 +50,8 @@ pub(super) struct VariableScope<'a> {
     layers: Vec<&'a Variables>,
     unresolved: bool,
     incomplete: bool,
+    /// The number of the replica, and whether its value is shown.
+    replica: Option<(u32, bool)>,
     resolved: HashMap<&'a str, Result<Text, AlreadyReported>>,
     /// The variables being computed, each with the reference that led to it.
     resolving: Vec<(&'a str, Option<SourceSpan>)>,
@@ -88,6 +90,18 @@ impl<'a> VariableScope<'a> {
     #[must_use]
     pub(super) fn incomplete(self, incomplete: bool) -> VariableScope<'a> {
         VariableScope { incomplete, ..self }
+    }
+
+    /// The same for a replica with this number.
+    #[must_use]
+    pub(super) fn of_replica(self, number: Option<u32>) -> VariableScope<'a> {
+        VariableScope { replica: number.map(|number| (number, true)), ..self }
+    }
+
+    /// From now on, a value with the number of the replica is shown as it is written.
+    pub(super) fn hide_replica(&mut self) {
+        self.replica = self.replica.map(|(number, _)| (number, false));
+        self.resolved.clear();
     }
 
     /// The `env` map as written.
@@ -183,7 +197,8 @@ impl<'a> VariableScope<'a> {
         let name = &written.text[reference.name.clone()];
         // Computed only for a problem: a value may refer to very many variables.
         let place = || written.place(reference.head());
-        expanded.has_variables |= !self.is_config_dir(name);
+        expanded.has_variables |=
+            !self.is_built_in(name) || (name == REPLICA && self.replica.is_some_and(|(_, is_shown)| !is_shown));
         let found = self.variable(name, place, context)?;
         let found = found.as_ref().map(Text::value);
         let filled = found.filter(|found| !found.is_empty());
@@ -254,8 +269,15 @@ impl<'a> VariableScope<'a> {
     fn suggest(&self, name: &str, environment: &Environment) -> Option<String> {
         let own = self.own.keys().copied().filter(|own| !self.is_own_name(own));
         let layers = self.layers.iter().flat_map(|layer| layer.iter().map(|(name, _)| name));
-        nearest(name, own.chain(layers).chain(environment.names()).chain([CONFIG_DIR]).filter(|known| *known != name))
-            .map(str::to_owned)
+        nearest(
+            name,
+            own.chain(layers)
+                .chain(environment.names())
+                .chain([CONFIG_DIR])
+                .chain(self.replica.map(|_| REPLICA))
+                .filter(|known| *known != name),
+        )
+        .map(str::to_owned)
     }
 
     /// The value of a variable at a reference, if it has one.
@@ -268,16 +290,18 @@ impl<'a> VariableScope<'a> {
         if let Some((&key, _)) = self.own.get_key_value(name).filter(|_| !self.is_own_name(name)) {
             return self.own_value(key, Some(at()), context).map(Some);
         }
-        if self.is_config_dir(name) {
-            return Ok(Some(Text::plain(context.config_dir)));
+        if self.is_built_in(name) {
+            let number = self.replica.filter(|_| name == REPLICA).map(|(number, _)| number.to_string());
+            return Ok(Some(Text::plain(number.as_deref().unwrap_or(context.config_dir))));
         }
         let value = self.layers.iter().find_map(|layer| layer.get(name)).cloned();
         Ok(value.or_else(|| context.environment.get(name).map(|value| Text::secret(value, name))))
     }
 
-    /// Whether a reference means the directory of the configuration: the file doesn't define that name itself.
-    fn is_config_dir(&self, name: &str) -> bool {
-        name == CONFIG_DIR
+    /// Whether a reference means the directory of the configuration, or the number of the replica: the file doesn't define that
+    /// name itself.
+    fn is_built_in(&self, name: &str) -> bool {
+        (name == CONFIG_DIR || (name == REPLICA && self.replica.is_some()))
             && self.layers.iter().all(|layer| layer.get(name).is_none())
             && (!self.own.contains_key(name) || self.is_own_name(name))
     }

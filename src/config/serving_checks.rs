@@ -5,7 +5,8 @@ use super::draft::{Draft, Given, given};
 use super::problems::{Problem, Problems};
 use super::source_map::SourceSpan;
 use super::subject::OWNER;
-use super::tree::{MapEntry, NodeKind, entry};
+use super::tree::{MapEntry, Node, NodeKind, entry};
+use super::words::REPLICA;
 use hyper::Uri;
 use reconcile::socket::{Address, Listener};
 use reconcile::spec::{Announce, Exec, OnChange, Probe, ProcessKind};
@@ -23,6 +24,8 @@ pub(super) fn check(draft: &Draft, fields: &[Given<'_>], own: usize, env_files: 
         return;
     }
     problems.add_all(serving.rolling());
+    problems.add_all(serving.surge());
+    problems.add_all(serving.number());
     if let Some(listen) = given(fields, "listen").filter(|_| !draft.spec.exec.sockets.is_empty()) {
         problems.add_all(serving.descriptor(listen));
         problems.add_all(serving.probes(listen));
@@ -68,6 +71,9 @@ impl<'a> Serving<'_, 'a> {
         if let Some(listen) = given(self.fields, "listen") {
             found.push(problem("listen", listen.key_span, remove));
         }
+        if let Some(replicas) = given(self.fields, "replicas") {
+            found.push(problem("replicas", replicas.key_span, remove));
+        }
         if let Some(on_change) = given(self.fields, "on_change").filter(|_| self.draft.on_change == Some(OnChange::Rolling)) {
             let inherited = self.is_inherited("on_change");
             let help = if inherited { "write `on_change: restart` in the task" } else { remove };
@@ -101,6 +107,28 @@ impl<'a> Serving<'_, 'a> {
         Some(problem.help("write `on_change: rolling`, or remove `rolling`"))
     }
 
+    /// Nothing would serve while the only process stops before it is started again.
+    fn surge(&self) -> Option<Problem> {
+        let is_rolling = self.draft.on_change == Some(OnChange::Rolling);
+        let surge = self.part("rolling", "surge").filter(|_| is_rolling && self.stops_first())?;
+        let message = format!("`rolling.surge: 0`{OWNER} needs at least two `replicas`: alone it would be `on_change: restart`");
+        let problem = Problem::error(surge.value.span, message).help("add `replicas: 2` or more, or write `surge: 1`");
+        (self.draft.replicas.unwrap_or(1) < 2 && !self.is_inherited("rolling")).then_some(problem)
+    }
+
+    /// Whether each replica stops before it is started again.
+    fn stops_first(&self) -> bool {
+        let replicas = self.draft.replicas.unwrap_or(1);
+        self.draft.surge.is_some_and(|surge| surge.of(replicas) == 0)
+    }
+
+    /// A variable that navigator sets for each replica.
+    fn number(&self) -> Option<Problem> {
+        let variable = self.part("env", REPLICA).filter(|_| self.draft.replicas.is_some())?;
+        let problem = Problem::error(variable.key_span, format!("`{REPLICA}` in `env`{OWNER} is set by navigator"));
+        Some(problem.help("remove it: navigator sets it to the number of the replica"))
+    }
+
     /// `ready.fd` is the descriptor of a socket.
     fn descriptor(&self, listen: &MapEntry) -> Option<Problem> {
         let Some(Announce::Fd(descriptor)) = self.draft.spec.exec.announce else { return None };
@@ -115,7 +143,8 @@ impl<'a> Serving<'_, 'a> {
     /// Probes of the process's own sockets: navigator or another run may answer instead of the run that is probed.
     fn probes(&self, listen: &MapEntry) -> Vec<Problem> {
         let spec = &self.draft.spec;
-        let is_rolling = spec.on_change == OnChange::Rolling;
+        let is_rolling = spec.on_change == OnChange::Rolling && !self.stops_first();
+        let are_shared = self.draft.replicas > Some(1) && !mentions(&listen.value, REPLICA);
         let liveness = spec.liveness.as_ref().and_then(|liveness| liveness.probe.as_ref());
         let mut found = Vec::new();
         for (field, probe) in [("ready", spec.ready.as_ref()), ("liveness", liveness)] {
@@ -133,8 +162,9 @@ impl<'a> Serving<'_, 'a> {
                     let message = format!("`ready.tcp`{OWNER} always passes: navigator itself holds `{shown}`");
                     Problem::error(given.value.span, message).help("write `ready: {notify: true}`, or use `fd`, `log` or `exec`")
                 }
-                _ if is_rolling => {
-                    let message = format!("`{field}.{key}`{OWNER} may be answered by the old run, which has `{shown}` too");
+                _ if is_rolling || are_shared => {
+                    let others = if is_rolling { "the old run" } else { "another replica" };
+                    let message = format!("`{field}.{key}`{OWNER} may be answered by {others}, which has `{shown}` too");
                     let help = format!("{announce}, or probe an address that is not in `listen`");
                     Problem::error(given.value.span, message).help(help)
                 }
@@ -149,6 +179,15 @@ impl<'a> Serving<'_, 'a> {
             found.push(problem.label(listen.key_span, "`listen` is here"));
         }
         found
+    }
+}
+
+/// Whether a value, as it is written, has this word in it.
+fn mentions(node: &Node, word: &str) -> bool {
+    match &node.kind {
+        NodeKind::Scalar(scalar) => scalar.text.contains(word),
+        NodeKind::List(items) => items.iter().any(|item| mentions(item, word)),
+        NodeKind::Map(map) => map.entries.iter().any(|entry| mentions(&entry.value, word)),
     }
 }
 

@@ -39,6 +39,8 @@ pub enum ValueShape {
     True,
     /// A whole number between two bounds, inclusive.
     Whole(i64, i64),
+    /// A whole number between two bounds, inclusive, or a percentage.
+    WholeOrPercent(i64, i64),
     /// A whole number between two bounds, or a list of them.
     Wholes(i64, i64),
     /// A number between two bounds, inclusive.
@@ -183,9 +185,5 @@ pub(super) struct UnsupportedKey {
 }
 
 /// The keys that aren't supported yet. An entry is removed when the runtime supports it.
-pub(super) const NOT_YET: &[UnsupportedKey] = &[
-    UnsupportedKey { path: "rolling.surge", instead: Some("remove it: a process has one replica") },
-    UnsupportedKey { path: "replicas", instead: Some("write one process for each") },
-    UnsupportedKey { path: "schedule", instead: None },
-    UnsupportedKey { path: "renamed_from", instead: None },
-];
+pub(super) const NOT_YET: &[UnsupportedKey] =
+    &[UnsupportedKey { path: "schedule", instead: None }, UnsupportedKey { path: "renamed_from", instead: None }];

@@ -3,6 +3,9 @@
 /// The name that stands for the directory of the configuration, as it was given. Its value is not secret.
 pub(super) const CONFIG_DIR: &str = "NAVIGATOR_CONFIG_DIR";
 
+/// The variable with the number of a replica, where `replicas` is given. Its value is not secret.
+pub(super) const REPLICA: &str = "NAVIGATOR_REPLICA";
+
 /// The command line needs a shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NeedsShell;

@@ -157,8 +157,8 @@ fn find_route(method: &Method, path: &str) -> Result<Route, ErrorAnswer> {
 }
 
 async fn status(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
-    let view = view_of_names(to, query).await?;
-    let names: BTreeSet<Name> = query.all("name").map(Name::from).collect();
+    let (view, names) = view_of_names(to, query).await?;
+    let names: BTreeSet<Name> = names.into_iter().collect();
     if names.is_empty() {
         return Ok(snapshot(StatusCode::OK, render(to, view).await?));
     }
@@ -192,10 +192,13 @@ async fn newer(to: &LoopAccess, view: &LoopView) -> Result<Arc<LoopView>, ErrorA
     ask(to, |reply| Request::View(Some(view.version()), reply)).await
 }
 
-/// The current view, if it has every process that the query names; else an error.
-async fn view_of_names(to: &LoopAccess, query: &Query) -> Result<Arc<LoopView>, ErrorAnswer> {
+/// The current view and the processes that the query names, if there are such; else an error.
+async fn view_of_names(to: &LoopAccess, query: &Query) -> Result<(Arc<LoopView>, Vec<Name>), ErrorAnswer> {
     let view = view(to).await?;
-    let Some(name) = query.all("name").find(|name| !view.knows(name)) else { return Ok(view) };
+    let Some(name) = query.all("name").find(|name| view.named(name).is_empty()) else {
+        let names = query.all("name").flat_map(|name| view.named(name)).collect();
+        return Ok((view, names));
+    };
     let hint = did_you_mean(name, view.names().map(Name::as_str)).map(|hint| format!("; {hint}")).unwrap_or_default();
     Err(ErrorAnswer::new(StatusCode::NOT_FOUND, format!("no process `{name}` in the file{hint}")))
 }
@@ -231,9 +234,8 @@ fn absolute_problem(diagnostic: &Diagnostic) -> ConfigProblem {
 
 async fn wait(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
     let limit = Duration::from_secs_f64(query.seconds("timeout")?.unwrap_or(60.0));
-    let names: Vec<Name> = query.all("name").map(Name::from).collect();
     // A process that doesn't exist would never converge.
-    view_of_names(to, query).await?;
+    let (_, names) = view_of_names(to, query).await?;
     let outcome = async {
         loop {
             // Everything saved so far is read before anything is judged.
@@ -259,8 +261,7 @@ async fn wait(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
 
 /// The last output lines of processes; with `follow`, new ones too.
 async fn logs(to: &LoopAccess, query: &Query, accept: Option<&HeaderValue>) -> Result<Answer, ErrorAnswer> {
-    view_of_names(to, query).await?;
-    let names: Vec<Name> = query.all("name").map(Name::from).collect();
+    let (_, names) = view_of_names(to, query).await?;
     if let Some(name) = names.iter().find(|name| to.history.is_silent(name)) {
         let why = format!("no lines of `{name}` are kept: its `output` is `null`");
         return Err(ErrorAnswer::new(StatusCode::CONFLICT, why));
@@ -286,11 +287,17 @@ async fn order(
     if body.names.is_empty() {
         return Err(ErrorAnswer::new(StatusCode::BAD_REQUEST, "no process is named; send `{\"names\": [\"web\"]}`"));
     }
-    let names = body.names.iter().map(|name| Name::from(name.as_str())).collect();
-    let tracked = ask(to, |reply| Request::Order(order, names, reply)).await?;
+    let view = view(to).await?;
+    // An unknown name is refused with the order.
+    let meant_by = |name: &String| match view.named(name) {
+        none if none.is_empty() => vec![Name::from(name.as_str())],
+        names => names,
+    };
+    let names: Vec<Name> = body.names.iter().flat_map(meant_by).collect();
+    let tracked = ask(to, |reply| Request::Order(order, names.clone(), reply)).await?;
     let mut results = Vec::new();
-    for (name, outcome) in body.names.iter().zip(outcomes(to, tracked).await?) {
-        results.push(json!({ "name": name, "ok": outcome.is_ok(), "error": outcome.err() }));
+    for (name, outcome) in names.iter().zip(outcomes(to, tracked).await?) {
+        results.push(json!({ "name": name.as_str(), "ok": outcome.is_ok(), "error": outcome.err() }));
     }
     let all = results.iter().all(|result| result["ok"] == Value::Bool(true));
     Ok(json(if all { StatusCode::OK } else { StatusCode::CONFLICT }, &json!({ "results": results })))

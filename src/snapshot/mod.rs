@@ -176,6 +176,9 @@ pub struct ProcessSnapshot {
     pub failures: u32,
     /// What it waits for; `None`: nothing.
     pub waiting: Option<String>,
+    /// Its number, if it is one of several replicas of a definition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<u32>,
     /// Its runs that are not gone, oldest first, if there are several, or if it is replaced by rolling or has sockets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunSnapshot>,

@@ -37,7 +37,7 @@ pub fn journal_entry(desired: &Desired, accepted: Accepted) -> JournalEntry {
     let definition = |entry: &reconcile::desired::DesiredProcess| Definition {
         name: entry.spec.name.to_string(),
         application: entry.spec.tier == Tier::Application,
-        after: entry.needs.iter().map(|need| need.on).chain(entry.after).map(name).collect(),
+        after: entry.needs.iter().map(|need| need.on).chain(entry.after.clone()).map(name).collect(),
         signal: entry.spec.stop.signal.0.to_owned(),
         timeout_ms: millis(entry.spec.stop.timeout),
     };

@@ -10,6 +10,7 @@ use reconcile::engine::Engine;
 use reconcile::order_progress::Goal;
 use reconcile::pending_reason::Waits;
 use reconcile::reason::Reason;
+use reconcile::replica::{self, means};
 use reconcile::rollback::RolloutState;
 use reconcile::run_status::{RunStatus, SocketStatus};
 use reconcile::spec::{OnChange, Spec};
@@ -117,9 +118,9 @@ impl LoopView {
         self.engine.desired().entries().len()
     }
 
-    /// Whether a process is in the file or still runs.
-    pub fn knows(&self, name: &str) -> bool {
-        self.names().any(|other| other.as_str() == name)
+    /// The processes that a name means, of those that are in the file or still run: one process, or all replicas of a definition.
+    pub fn named(&self, name: &str) -> Vec<Name> {
+        self.names().filter(|other| means(name, other)).cloned().collect()
     }
 
     /// The names of all processes that are in the file or still run.
@@ -330,6 +331,7 @@ impl LoopView {
             entered_at: status.entered.map(on_wall),
             failures: status.failures,
             waiting: self.engine.wait_in_words(&status.name, waits, self.now()),
+            replica: replica::number(&status.name),
             runs: self.runs_of(&status.name).iter().map(|run| run_snapshot(run, on_wall)).collect(),
             sockets: self.engine.sockets(&status.name).iter().map(socket_snapshot).collect(),
             output: Vec::new(),
@@ -378,6 +380,7 @@ fn not_started(spec: &Spec) -> snapshot::ProcessSnapshot {
         entered_at: None,
         failures: 0,
         waiting: spec.enabled.then(|| "waits for processes left by a killed navigator to end".to_owned()),
+        replica: replica::number(&spec.name),
         runs: Vec::new(),
         sockets: Vec::new(),
         output: Vec::new(),

@@ -133,7 +133,7 @@ fn of_names(names: &[&str]) -> Result<Vec<String>, EffectiveError> {
 #[test]
 fn named_processes_come_with_what_they_depend_on() {
     assert_eq!(of_names(&["every"]).expect("it is written"), ["cache", "every", "migrate"]);
-    assert_eq!(of_names(&["web", "asks"]).expect("it is written"), ["asks", "db", "web"]);
+    assert_eq!(of_names(&["web", "asks"]).expect("it is written"), ["asks", "db:1", "db:2", "web"]);
     let unknown = of_names(&["db", "wbe"]);
     assert!(matches!(&unknown, Err(EffectiveError::Unknown(name, Some(_))) if name == "wbe"), "{unknown:?}");
 }

@@ -147,7 +147,7 @@ fn related(desired: &Desired) -> BTreeSet<(String, String)> {
     for index in desired.order() {
         let entry = &desired.entries()[*index];
         let mut all = BTreeSet::new();
-        for on in entry.needs.iter().map(|need| need.on).chain(entry.after) {
+        for on in entry.needs.iter().map(|need| need.on).chain(entry.after.clone()) {
             all.insert(on);
             all.extend(before.get(&on).into_iter().flatten());
         }

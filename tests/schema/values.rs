@@ -30,8 +30,8 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ("ready: {notify: true}, on_change", &["rolling", "\"${NONE:-rolling}\""], &["start-first"]),
     (
         "ready: {notify: true}, on_change: rolling, rolling",
-        &["{}", "{stable: 0}", "{stable: 5s}"],
-        &["5s", "{stable: -1}", "{stable: }", "{surge: 1}", "{settle: 1s}", "[]"],
+        &["{}", "{stable: 0}", "{stable: 5s}", "{surge: 1}", "{surge: 25%}", "{surge: \"100%\"}"],
+        &["5s", "{stable: -1}", "{stable: }", "{surge: -1}", "{surge: 101%}", "{surge: x}", "{settle: 1s}", "[]"],
     ),
     (
         "listen",
@@ -285,7 +285,7 @@ fn supported_keys() -> Vec<(String, ConfigKey, MakeConfig)> {
         {
             let is_chosen = matches!(key.shape, ValueShape::Choice(of, _) if of.contains(&part.name));
             let open = if is_chosen { "{" } else { open };
-            let beside = if name == "rolling" { "ready: {notify: true}, on_change: rolling, " } else { "" };
+            let beside = if name == "rolling" { "ready: {notify: true}, replicas: 2, on_change: rolling, " } else { "" };
             let around = move |value: Option<&str>| {
                 let inner = value.map(|value| format!("{}: {value}", part.name)).unwrap_or_default();
                 process(&format!("{beside}{name}: {open}{inner}{close}"))
@@ -302,7 +302,7 @@ fn the_loader_enforces_the_bounds_in_the_tables() {
     let (mut count, mut failures) = (0, Vec::new());
     for (_, key, text) in supported_keys() {
         let (good, bad) = match key.shape {
-            ValueShape::Whole(from, to) | ValueShape::Wholes(from, to) => {
+            ValueShape::Whole(from, to) | ValueShape::WholeOrPercent(from, to) | ValueShape::Wholes(from, to) => {
                 ([from.to_string(), to.to_string()], [(from - 1).to_string(), (to + 1).to_string()])
             }
             ValueShape::Number(from, to) => {

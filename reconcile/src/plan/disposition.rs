@@ -1,6 +1,7 @@
 //! What becomes of each run: it is kept, is kept until it is replaced, or must stop, and why.
 
 use super::progress::{RestingState, changed_file, resting_state};
+use super::replicas::{self, is_one_by_one};
 use super::sockets::are_held;
 use super::view::{Row, View};
 use super::{KILL_PATIENCE, Plan, Step, Waiting};
@@ -102,6 +103,12 @@ pub(super) fn dispositions<'a>(view: &mut View<'a>, plan: &mut Plan) -> Disposit
             if all.of(&row)[place] == Disposition::Keep
                 && let Some(name) = replaced_dependency(view, &all, &row, run)
             {
+                if row.entry.is_some_and(is_one_by_one) {
+                    // It waits until the others serve.
+                    let why = Reason::With(name.clone());
+                    plan.steps.extend(run.unwanted.is_none().then_some(Step::Replace(run.id, why)));
+                    continue;
+                }
                 let rolls = row.entry.is_some_and(|entry| rolls(&entry.spec, run));
                 let stop = if rolls {
                     plan.steps.push(Step::Replace(run.id, Reason::With(name.clone())));
@@ -141,6 +148,11 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
     if !view.wants(row) {
         return Disposition::Stop(StopCause::ByHand);
     }
+    let is_outdated = run.unwanted.is_some() || !is_same(run, &entry.spec);
+    if is_outdated && let Some(other) = replicas::waits_for(view, run, entry, plan) {
+        plan.wait(row.name, Waiting::Replica(other.clone()));
+        return health(view, run, plan);
+    }
     if run.unwanted.is_some() {
         let goes_on = rolls(&entry.spec, run) && !is_superseded(view, row, run, &entry.spec, plan);
         return if goes_on { Disposition::KeepUntilReplaced } else { Disposition::Stop(StopCause::Unwanted) };
@@ -150,7 +162,7 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
             _ if is_superseded(view, row, run, &entry.spec, plan) => Disposition::Stop(StopCause::Changed),
             OnChange::Keep if !has_current_run(row, &entry.spec) => health(view, run, plan),
             // A run that was ready once isn't stopped because it is unready for a moment.
-            OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() => {
+            OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() && !is_one_by_one(entry) => {
                 Disposition::KeepUntilReplaced
             }
             // Nothing is stopped for a definition that can't be started.
@@ -164,6 +176,10 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
             let due = || row.process()?.watch_restarts.due(&entry.spec.backoff, view.now, run.id.0);
             match (changed, changed.and_then(|_| due())) {
                 (None, _) => Disposition::Keep,
+                (Some(path), None) if is_one_by_one(entry) => {
+                    plan.steps.push(Step::Replace(run.id, Reason::Watched(path.into())));
+                    Disposition::Keep
+                }
                 (Some(path), None) if rolls(&entry.spec, run) => {
                     plan.steps.push(Step::Replace(run.id, Reason::Watched(path.into())));
                     Disposition::KeepUntilReplaced
@@ -213,7 +229,8 @@ fn takes_over_at(run: &Run, wanted: &Arc<Spec>) -> Option<Time> {
 /// Whether a run serves until its replacement does. One that was ready once counts as serving even while it is unready.
 pub(super) fn rolls(wanted: &Spec, run: &Run) -> bool {
     let stops_first = run.unwanted.as_ref().is_some_and(|unwanted| unwanted.stops_first);
-    wanted.on_change == OnChange::Rolling && !stops_first && run.unhealthy.is_none() && service(run).is_some()
+    let starts_beside = wanted.replica.as_ref().is_none_or(|replica| replica.surge != 0);
+    wanted.on_change == OnChange::Rolling && starts_beside && !stops_first && run.unhealthy.is_none() && service(run).is_some()
 }
 
 fn has_current_run(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {
@@ -225,9 +242,9 @@ fn healthy_runs<'a>(row: &Row<'a>) -> impl Iterator<Item = &'a Run> {
     row.runs().iter().filter(|run| run.is_undisturbed() && run.unhealthy.is_none())
 }
 
-/// How well a run serves, for comparison. First, one that is ready is better than one that was. Then, one that has taken its
-/// place is better than one that has yet to. Then, a newer one is better. A run that was never ready doesn't serve.
-fn service(run: &Run) -> Option<(bool, bool, RunId)> {
+/// How well a run serves, to be compared: one that is ready serves better than one that was, then one that has taken its place
+/// better than one that has yet to, then a newer one better than an older one. A run that never was ready doesn't serve.
+pub(super) fn service(run: &Run) -> Option<(bool, bool, RunId)> {
     run.first_ready.map(|_| (run.ready.is_some(), run.replaces.is_none(), run.id))
 }
 

@@ -8,10 +8,11 @@
 //!
 //! 1. `view` puts definitions and facts side by side.
 //! 2. `disposition` decides for every run whether it is kept, must stop (and why), or is kept until it is replaced.
-//! 3. `sockets` lets navigator hold the sockets that processes need.
-//! 4. `stop` lets a run stop once the processes that come after it, and are stopping too, are gone.
-//! 5. `progress` determines for every process of the file whether it runs, is on its way or is stuck, dependencies first.
-//! 6. `start` starts a process once its former run is gone, its backoff and delay are over, its dependencies hold, and the
+//! 3. `replicas` lets so many replicas of a definition be replaced at once that the others serve.
+//! 4. `sockets` lets navigator hold the sockets that processes need.
+//! 5. `stop` lets a run stop once the processes that come after it, and are stopping too, are gone.
+//! 6. `progress` determines for every process of the file whether it runs, is on its way or is stuck, dependencies first.
+//! 7. `start` starts a process once its former run is gone, its backoff and delay are over, its dependencies hold, and the
 //!    processes before it in the list have been started.
 //!
 //! # Laws
@@ -29,6 +30,7 @@
 mod disposition;
 mod progress;
 mod quota;
+mod replicas;
 mod sockets;
 mod start;
 mod stop;
@@ -141,10 +143,12 @@ pub enum Waiting {
     Backoff(Time),
     /// A start waits for a process that was removed or disabled to be gone.
     Removed(Name),
-    /// A start or a restart waits for the sockets of its definition; why one of them can't be opened.
+    /// A start or a restart waits for the sockets of its definition; why one of them can't be had.
     Sockets(Option<Refusal>),
     /// A start waits until fewer others are under way.
     Turn,
+    /// The replacement of a replica waits for this other one.
+    Replica(Name),
     /// The exec of a start is under way.
     Exec,
     /// A run is not ready.

@@ -112,10 +112,12 @@ impl<'a> StartOrder<'a> {
         match resting_state(row.process(), &entry.spec) {
             RestingState::Completed | RestingState::Failed | RestingState::Again(_) => Progress::Started,
             RestingState::Fresh => {
-                let is_blocked =
-                    |need: &ResolvedDependency| !matches!(self.blocked(view, dispositions, need), None | Some(Block::Coming));
+                let is_blocked = |edge: &[ResolvedDependency]| {
+                    let is_hopeless = |need| !matches!(self.blocked(view, dispositions, need), None | Some(Block::Coming));
+                    edge.iter().all(|need| need.required && is_hopeless(need))
+                };
                 let survives = row.runs().iter().any(|run| run.reported);
-                let is_stuck = survives || entry.needs.iter().any(|need| need.required && is_blocked(need));
+                let is_stuck = survives || entry.edges().any(is_blocked);
                 if is_stuck { Progress::Stuck } else { Progress::Coming }
             }
         }
@@ -133,7 +135,7 @@ impl<'a> StartOrder<'a> {
     fn before_in_list(&self, entry: &DesiredProcess) -> Option<usize> {
         match &self.list {
             Some(list) => list.before(entry),
-            None => entry.after.and_then(|on| self.pending[on]),
+            None => entry.after.clone().find_map(|on| self.pending[on]),
         }
     }
 
@@ -180,7 +182,7 @@ impl<'a> StartOrder<'a> {
 
 /// The run right before an entry in the list, if its exec is under way and the host keeps the order of execs.
 pub(super) fn exec_before<'a>(view: &View<'a>, dispositions: &Dispositions<'_>, entry: &DesiredProcess) -> Option<&'a Run> {
-    let before = &view.row(entry.after.filter(|_| view.orders_execs)?);
+    let before = &view.row(entry.after.clone().next().filter(|_| view.orders_execs && entry.after.len() == 1)?);
     current_run(before, dispositions).filter(|run| run.is_under_way())
 }
 

@@ -4,10 +4,11 @@
 use super::disposition::{Disposition, Dispositions};
 use super::progress::{RestingState, StartOrder, current_run, exec_before, resting_state};
 use super::quota::StartQuota;
+use super::replicas::Replacements;
 use super::sockets::are_pending;
 use super::view::{Row, View};
 use super::{Block, Plan, STARTS_AHEAD, Step, Waiting};
-use crate::desired::DesiredProcess;
+use crate::desired::{DesiredProcess, ResolvedDependency};
 use crate::event::RunId;
 use crate::observed::Run;
 use crate::orders::ShutdownCause;
@@ -31,7 +32,7 @@ pub(super) fn start(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut
     let mut possible = quota.clone();
     order.next.sort_unstable();
     let candidates = view.candidates(&order.next, |index| possible.take(entries[index].user));
-    let mut starts = Vec::new();
+    let (mut starts, mut replacements) = (Vec::new(), Replacements::default());
     for (index, entry) in candidates.into_iter().filter_map(|index| Some((index, entries.get(index)?))) {
         let row = &view.row(index);
         if !view.wants(row) {
@@ -45,11 +46,14 @@ pub(super) fn start(view: &View<'_>, dispositions: &Dispositions<'_>, plan: &mut
             match gate.ask(plan) {
                 Err(None) => {}
                 Err(Some(waiting)) => plan.wait(row.name, waiting),
-                Ok(_) if !quota.take(entry.user) => plan.wait(row.name, Waiting::Turn),
-                Ok(after) => {
-                    starts.push((index, after));
-                    plan.wait(row.name, Waiting::Exec);
-                }
+                Ok(after) => match replacements.begin(view, dispositions, row, entry) {
+                    Err(waiting) => plan.wait(row.name, waiting),
+                    Ok(()) if !quota.take(entry.user) => plan.wait(row.name, Waiting::Turn),
+                    Ok(()) => {
+                        starts.push((index, after));
+                        plan.wait(row.name, Waiting::Exec);
+                    }
+                },
             }
         }
     }
@@ -225,11 +229,18 @@ impl Gate<'_, '_> {
 
     /// A named dependency that doesn't hold, among those that are required or among the others.
     fn dependency(&self, required: bool) -> Option<Waiting> {
-        self.entry.needs.iter().filter(|need| need.required == required).find_map(|need| {
+        let of_one = |need: &ResolvedDependency| {
             let why = self.order.blocked(self.view, self.dispositions, need)?;
             let waits = required || (why == Block::Coming && self.order.is_awaited(self.view, self.dispositions, need.on));
             let on = &self.view.desired.entries()[need.on].spec.name;
             waits.then(|| Waiting::Dependency { on: on.clone(), condition: need.condition, why })
+        };
+        let is_coming = |waiting: &Waiting| matches!(waiting, Waiting::Dependency { why: Block::Coming, .. });
+        self.entry.edges().filter(|edge| edge.iter().all(|need| need.required == required)).find_map(|edge| {
+            // One replica is enough. The one that may come by itself is named.
+            let mut waiting = edge.iter().map(of_one).collect::<Option<Vec<Waiting>>>()?;
+            let place = waiting.iter().position(is_coming).unwrap_or(0);
+            Some(waiting.swap_remove(place))
         })
     }
 

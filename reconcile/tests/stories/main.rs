@@ -6,6 +6,7 @@ mod found;
 mod health;
 mod laws;
 mod list;
+mod replicas;
 mod rollback;
 mod rolling;
 mod sockets;

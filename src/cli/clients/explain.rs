@@ -144,6 +144,7 @@ mod tests {
             entered_at: Some(Moment("2026-11-22T18:00:07Z".parse().expect("a moment"))),
             failures: 2,
             waiting: waiting.map(str::to_owned),
+            replica: None,
             runs: Vec::new(),
             sockets: Vec::new(),
             output: Vec::new(),

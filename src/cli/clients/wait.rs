@@ -7,6 +7,7 @@ use crate::config::Severity;
 use crate::snapshot::{ConfigState, ProcessSnapshot, Snapshot};
 use crate::terminal::{TerminalStyle, escape, guard};
 use jiff::Timestamp;
+use reconcile::replica::means;
 use std::io::stderr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub(in super::super) fn wait(target: &InstanceTarget, names: &[String], timeout:
         Ok((_, answer)) => return refused(&answer),
         Err(error) => return unanswered(&error),
     };
-    let is_asked_for = |process: &&ProcessSnapshot| names.is_empty() || names.contains(&process.name);
+    let is_asked_for = |process: &&ProcessSnapshot| names.is_empty() || names.iter().any(|name| means(name, &process.name));
     let now = Timestamp::now();
     for process in snapshot.processes.iter().filter(|process| !process.as_wanted).filter(is_asked_for) {
         let sentence = format!("{} {}", process.name, difference(process, now));

@@ -96,14 +96,14 @@ fn with_dependencies(desired: &Desired, names: &[String]) -> Result<BTreeSet<Nam
     let mut found = BTreeSet::new();
     let mut open = Vec::new();
     for name in names {
-        open.push(desired.index(name).ok_or_else(|| {
-            let known = desired.entries().iter().map(|entry| entry.spec.name.as_str());
+        open.push(desired.named(name).next().ok_or_else(|| {
+            let known = desired.entries().iter().map(|entry| entry.spec.definition().as_str());
             EffectiveError::Unknown(name.clone(), did_you_mean(name, known))
         })?);
     }
     while let Some(index) = open.pop() {
         let entry = &desired.entries()[index];
-        if found.insert(entry.spec.name.clone()) {
+        if found.insert(entry.spec.definition().clone()) {
             open.extend(entry.needs.iter().map(|need| need.on));
         }
     }

@@ -80,6 +80,7 @@ impl NodeWriter<'_, '_, '_, '_> {
             | ValueShape::Bool
             | ValueShape::True
             | ValueShape::Whole(..)
+            | ValueShape::WholeOrPercent(..)
             | ValueShape::Wholes(..)
             | ValueShape::Number(..)
             | ValueShape::Duration
@@ -275,9 +276,12 @@ fn typed_value(shape: ValueShape, text: &str) -> Value {
             let items = text.trim_matches(['[', ']']).split(',').map(str::trim).filter(|item| !item.is_empty());
             items.map(number).collect::<Option<Vec<Value>>>().map(Value::List)
         }
-        ValueShape::Whole(..) | ValueShape::Wholes(..) | ValueShape::Limits(_) | ValueShape::Size | ValueShape::Number(..) => {
-            number(text)
-        }
+        ValueShape::Whole(..)
+        | ValueShape::WholeOrPercent(..)
+        | ValueShape::Wholes(..)
+        | ValueShape::Limits(_)
+        | ValueShape::Size
+        | ValueShape::Number(..) => number(text),
         ValueShape::Duration | ValueShape::SomeDuration | ValueShape::Delay => duration(text).map(Value::Text),
         ValueShape::Octal => scalar::umask(text).ok().map(|mask| Value::Text(format!("{mask:04o}"))),
         ValueShape::Signal => signals::parse(text).map(|signal| Value::text(signal.0)),

@@ -1,7 +1,7 @@
-//! Opens listening sockets that have no file: TCP sockets, and unix sockets in the abstract namespace.
+//! Opens listening sockets that have no file: of TCP, and of the abstract namespace of unix sockets.
 //!
-//! They are blocking, as most programs expect. A program may change that, but all processes that have the socket share the
-//! setting. So navigator never makes a socket blocking again.
+//! They are blocking, as most programs expect. A program may change that for itself; every process that has the socket shares the
+//! setting, so navigator never makes a socket blocking again.
 
 use crate::error_text::words;
 use reconcile::socket::Address;
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-/// Why a socket is unavailable.
+/// Why a socket can't be had.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Another socket listens there.
@@ -47,7 +47,7 @@ impl From<Errno> for Failure {
     }
 }
 
-/// Resolves a host name; returns any other address as it is. It may wait for a name server.
+/// The address that a host name means; other addresses are themselves. It may wait for a name server.
 ///
 /// # Errors
 /// The name means no address, or several.
@@ -97,8 +97,8 @@ pub(super) fn has_ipv6() -> bool {
 fn open_ip(address: SocketAddr, is_one_family: bool, backlog: u32) -> Result<OwnedFd, Failure> {
     let is_v4 = address.is_ipv4();
     let socket = stream_socket(if is_v4 { AddressFamily::INET } else { AddressFamily::INET6 })?;
-    // Lingering connections of an earlier server don't block the address. But two listeners never share one (`SO_REUSEPORT`): the
-    // connections that wait for one of them would be lost when it is closed.
+    // Connections of an earlier server that linger don't count. Two listeners never share an address: of what waits for one, a
+    // part would be lost with it.
     set_socket_reuseaddr(&socket, true)?;
     if !is_v4 {
         set_ipv6_v6only(&socket, is_one_family)?;
@@ -140,9 +140,9 @@ pub(super) fn begin(socket: impl AsFd, backlog: u32) -> Result<(), Errno> {
     listen(socket, i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
-/// Whether a socket still listens: a program may have shut it down for all processes that have it (`shutdown(2)`).
+/// Whether a socket still listens: a program may have shut it down for all that have it (`shutdown(2)`).
 pub(super) fn listens(socket: &OwnedFd) -> Result<bool, Errno> {
-    // After a shutdown, a unix socket still counts as listening, but reports a hang-up.
+    // A unix socket counts as listening all the same, and is only hung up.
     let mut polled = [PollFd::new(socket, PollFlags::RDHUP)];
     poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
     Ok(socket_acceptconn(socket)? && !polled[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP))

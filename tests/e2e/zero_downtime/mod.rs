@@ -2,6 +2,7 @@
 
 mod drain;
 mod put_back;
+mod replicas;
 mod slots;
 mod sockets;
 

@@ -47,7 +47,11 @@ fn in_order(desired: &Desired) {
     assert_eq!(places.len(), desired.entries().len(), "each has one place");
     for (index, entry) in desired.entries().iter().enumerate() {
         let needed = entry.needs.iter().map(|need| need.on);
-        assert!(needed.chain(entry.after).all(|other| places[&other] < places[&index]), "`{}` comes too early", entry.spec.name);
+        assert!(
+            needed.chain(entry.after.clone()).all(|other| places[&other] < places[&index]),
+            "`{}` comes too early",
+            entry.spec.name
+        );
     }
 }
 

@@ -46,7 +46,8 @@ impl Quiescent {
                 return Some(Quiescent::Settled);
             }
             let delay_is_over = process.due_since.is_some_and(|since| now >= since + spec.start_delay);
-            if !delay_is_over || !entry.needs.is_empty() || has_sockets {
+            // A replica may have to wait for others.
+            if !delay_is_over || !entry.needs.is_empty() || has_sockets || spec.replica.is_some() {
                 return None;
             }
             return match &process.runs[..] {

@@ -1,0 +1,81 @@
+//! Which replicas of a definition may be replaced now, so that enough of them serve all the time.
+
+use super::disposition::{Disposition, Dispositions, is_same, service};
+use super::view::{Row, View};
+use super::{Plan, Waiting};
+use crate::desired::DesiredProcess;
+use crate::observed::Run;
+use crate::spec::OnChange;
+use crate::text::Name;
+use alloc::collections::BTreeMap;
+
+/// The replacements that are begun by one plan, for each group of replicas by its first entry: how many, and the last of them.
+#[derive(Default)]
+pub(super) struct Replacements<'a>(BTreeMap<usize, (usize, &'a Name)>);
+
+impl<'a> Replacements<'a> {
+    /// Begins the start of a process, if it may be begun now. A replica that is to replace a run which still serves may have to wait
+    /// for another one, which is returned.
+    pub(super) fn begin(
+        &mut self,
+        view: &View<'a>,
+        dispositions: &Dispositions<'_>,
+        row: &Row<'a>,
+        entry: &DesiredProcess,
+    ) -> Result<(), Waiting> {
+        let Some(replica) = entry.spec.replica.as_ref().filter(|_| entry.siblings.len() > 1) else { return Ok(()) };
+        if !dispositions.of(row).contains(&Disposition::KeepUntilReplaced) {
+            return Ok(());
+        }
+        let others = entry.other_replicas(view.desired.entries());
+        let mut under_way =
+            others.iter().map(|(index, _)| view.row(*index)).filter(|other| is_being_replaced(other, dispositions)).peekable();
+        let first = under_way.peek().map(|other| other.name);
+        let (begun, last) = self.0.get(&entry.siblings.start).copied().map_or((0, None), |(begun, last)| (begun, Some(last)));
+        let limit = usize::try_from(replica.surge).unwrap_or(usize::MAX);
+        match first.or(last) {
+            Some(other) if under_way.count() + begun >= limit => Err(Waiting::Replica(other.clone())),
+            _ => {
+                self.0.insert(entry.siblings.start, (begun + 1, row.name));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Whether a replica has more runs than one, or a run that isn't ready yet or has yet to take the place of another.
+fn is_being_replaced(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
+    let runs = row.runs().iter().filter(|run| !run.reported).count();
+    let is_new = |run: &Run| run.replaces.is_some() || run.ready.is_none();
+    let kept = row.runs().iter().zip(dispositions.of(row)).filter(|(_, disposition)| **disposition == Disposition::Keep);
+    runs > 1 || kept.map(|(run, _)| run).any(is_new)
+}
+
+/// The replica that a run has to wait for until it may be stopped to be replaced, where that is done one by one (`surge: 0`): one
+/// that doesn't serve, or an earlier one that is to be replaced, too.
+pub(super) fn waits_for<'a>(view: &View<'a>, run: &Run, entry: &DesiredProcess, plan: &mut Plan) -> Option<&'a Name> {
+    let stops_first = run.unwanted.as_ref().is_some_and(|unwanted| unwanted.stops_first);
+    if !is_one_by_one(entry) || stops_first || run.unhealthy.is_some() || service(run).is_none() {
+        return None;
+    }
+    let others = entry.other_replicas(view.desired.entries());
+    let others = || others.iter().map(|(index, other)| (view.row(*index), *other)).filter(|(row, _)| view.wants(row));
+    let waits = others().find(|(row, other)| match row.runs() {
+        [run] if run.is_undisturbed() && run.unhealthy.is_none() => match run.ready.map(|ready| ready + other.spec.stable) {
+            Some(stable) if stable > view.now => {
+                plan.wake(stable);
+                true
+            }
+            Some(_) => other.number() < entry.number() && (run.unwanted.is_some() || !is_same(run, &other.spec)),
+            None => true,
+        },
+        _ => true,
+    });
+    waits.map(|(row, _)| row.name)
+}
+
+/// Whether replicas are replaced one by one, each stopped before it is started again.
+pub(super) fn is_one_by_one(entry: &DesiredProcess) -> bool {
+    let is_without_surge = entry.spec.replica.as_ref().is_some_and(|replica| replica.surge == 0);
+    is_without_surge && entry.spec.on_change == OnChange::Rolling && entry.siblings.len() > 1
+}

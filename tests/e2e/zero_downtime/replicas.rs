@@ -1,0 +1,160 @@
+//! Several replicas of one definition: they share a socket, and are replaced so that enough of them serve all the time.
+
+use super::load::Load;
+use super::{rolling, save, tcp};
+use crate::harness::{Navigator, Site, socket};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The processes of a status, by name.
+fn processes(site: &Site) -> Vec<(String, Value)> {
+    let status = socket::ask(site, "GET", "/v1/status", "").json();
+    let processes = status["processes"].as_array().expect("a list").clone();
+    processes.into_iter().map(|process| (process["name"].as_str().expect("a name").to_owned(), process)).collect()
+}
+
+/// A navigator with this file, once all is as it says.
+fn serving<'s>(site: &'s Site, text: &str) -> Navigator<'s> {
+    let navigator = site.start(text);
+    navigator.event("Process ready", "web:1");
+    site.asks(&["wait", "web"], 0);
+    navigator
+}
+
+/// The names with their pids, for those that run.
+fn pids(site: &Site) -> BTreeSet<(String, u64)> {
+    let running = processes(site).into_iter().filter_map(|(name, process)| Some((name, process["pid"].as_u64()?)));
+    running.collect()
+}
+
+/// How few were ready and how many ran at any moment since they were all ready for the first time.
+fn fewest_and_most(navigator: &Navigator<'_>, replicas: usize) -> (usize, usize) {
+    let (mut running, mut ready) = (BTreeSet::new(), BTreeSet::new());
+    let (mut fewest, mut most) = (replicas, 0);
+    let mut is_complete = false;
+    for event in navigator.events() {
+        let Some(pid) = event.field("pid").map(str::to_owned) else { continue };
+        match event.message.as_str() {
+            "Process started" => drop(running.insert(pid)),
+            "Process ready" => drop(ready.insert(pid)),
+            "Stopping process" => drop(ready.remove(&pid)),
+            "Process stopped" => drop(running.remove(&pid)),
+            _ => {}
+        }
+        is_complete |= ready.len() == replicas;
+        most = most.max(running.len());
+        if is_complete {
+            fewest = fewest.min(ready.len());
+        }
+    }
+    (fewest, most)
+}
+
+#[test]
+fn four_replicas_are_replaced_one_at_a_time_and_no_request_fails() {
+    let site = Site::new();
+    let target = tcp();
+    let text = |version| rolling(&target, version, "", "replicas: 4");
+    let navigator = serving(&site, &text(1));
+    let load = Load::start(&target, false);
+    for version in 2..=4 {
+        load.expect(version);
+        save(&site, &navigator, &text(version));
+        site.asks(&["wait"], 0);
+        assert!(load.has_answered(1), "{}", navigator.log().describe());
+    }
+    site.asks(&["restart", "web"], 0);
+    let figures = load.end();
+    assert_eq!(figures.failures(), 0, "{figures}\n{}", navigator.log().describe());
+    assert_eq!(navigator.events().iter().filter(|event| event.message == "Process ready").count(), 4 * 5);
+    assert_eq!(fewest_and_most(&navigator, 4), (4, 5), "{}", navigator.log().describe());
+    navigator.ends();
+}
+
+#[test]
+fn without_surge_one_at_a_time_is_stopped_first() {
+    let site = Site::new();
+    let target = tcp();
+    let text = |version| {
+        let all = rolling(&target, version, "", "replicas: 4");
+        all.replace("{stable: 50ms}", "{stable: 50ms, surge: 0}")
+    };
+    let navigator = serving(&site, &text(1));
+    let load = Load::start(&target, false);
+    load.expect(2);
+    save(&site, &navigator, &text(2));
+    site.asks(&["wait"], 0);
+    assert_eq!(load.end().failures(), 0, "{}", navigator.log().describe());
+    assert_eq!(fewest_and_most(&navigator, 4), (3, 4), "{}", navigator.log().describe());
+    navigator.ends();
+}
+
+#[test]
+fn another_number_of_replicas_touches_no_other_and_a_name_means_all() {
+    let site = Site::new();
+    let target = tcp();
+    let text = |count| rolling(&target, 1, "", &format!("replicas: {count}"));
+    let navigator = serving(&site, &text(4));
+    let four = pids(&site);
+    assert_eq!(four.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["web:1", "web:2", "web:3", "web:4"]);
+    save(&site, &navigator, &text(6));
+    site.asks(&["wait"], 0);
+    assert!(pids(&site).len() == 6 && pids(&site).is_superset(&four), "{}", navigator.log().describe());
+    save(&site, &navigator, &text(2));
+    site.asks(&["wait"], 0);
+    let two = pids(&site);
+    assert!(two.len() == 2 && two.is_subset(&four), "{}", navigator.log().describe());
+    assert_eq!(processes(&site)[1].1["replica"], 2);
+
+    site.asks(&["stop", "web:2"], 0);
+    assert_eq!(pids(&site).len(), 1);
+    site.asks(&["stop", "web"], 0);
+    assert_eq!(pids(&site).len(), 0);
+    assert!(target.ask().is_err(), "the socket is closed");
+    site.asks(&["start", "web"], 0);
+    assert!(target.ask().is_ok());
+    let lines = site.asks(&["logs", "web"], 0);
+    for name in ["web:1", "web:2"] {
+        assert!(lines.stdout().contains(&format!("[{name}.stdout] listening")), "{}", lines.stdout());
+    }
+    let status = site.asks(&["status", "web"], 0).stdout();
+    assert!(status.contains("web:1") && status.contains("web:2"), "{status}");
+    let unknown = site.asks(&["restart", "wep"], 1);
+    assert!(unknown.stderr().contains("no process `wep` in the file"), "{}", unknown.stderr());
+    navigator.ends();
+}
+
+#[test]
+fn one_that_is_put_back_takes_the_finished_ones_back() {
+    let site = Site::new();
+    let target = tcp();
+    let text = |version| rolling(&target, version, "", "replicas: 3");
+    // The second version works for the first replica alone.
+    let broken = text(2)
+        .replace("${FIXTURES}/server.py", "sh")
+        .replace("args: []", r#"args: [-c, 'test "$NAVIGATOR_REPLICA" != 2 || exit 1; exec "$FIXTURES/server.py"']"#);
+    let navigator = serving(&site, &text(1));
+    let before = pids(&site);
+    let load = Load::start(&target, false);
+    // For a while both serve.
+    load.expect(2);
+    save(&site, &navigator, &broken);
+    let waited = site.asks(&["wait"], 3);
+    assert!(waited.stderr().contains("put back: exit status 1 before it was ready"), "{}", waited.stderr());
+    for name in ["web:1", "web:2", "web:3"] {
+        assert_eq!(navigator.count("Process put back", name), 1, "{}", navigator.log().describe());
+    }
+    // The first one runs the former version again.
+    let is_over = || (navigator.count("Process stopped", "web:1") == 2).then_some(());
+    navigator.log().until("another replacement of the first one", is_over);
+    let figures = load.end();
+    assert_eq!(figures.failures(), 0, "{figures}\n{}", navigator.log().describe());
+    let now = pids(&site);
+    assert_eq!(before.intersection(&now).count(), 2, "{before:?} {now:?}\n{}", navigator.log().describe());
+    for (name, process) in processes(&site) {
+        assert_eq!(process["stale"], true, "{name}: {process}");
+    }
+    let answers: BTreeSet<String> = (0..20).filter_map(|_| target.ask().ok()?.split(' ').nth(1).map(str::to_owned)).collect();
+    assert_eq!(answers, BTreeSet::from(["1".to_owned()]));
+    navigator.ends();
+}
