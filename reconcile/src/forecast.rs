@@ -6,6 +6,7 @@
 use crate::desired::Desired;
 use crate::diff::{ChangeClass, Difference, tops};
 use crate::engine::Engine;
+use crate::plan::is_one_by_one;
 use crate::preview::{PreviewAction, PreviewStep, preview};
 use crate::reason::Reason;
 use crate::report::Summary;
@@ -60,6 +61,8 @@ pub enum RestartMode {
     StopFirst,
     /// The same, and connections wait in the queues of its sockets meanwhile.
     Queued,
+    /// Each replica stops first, once all others are ready.
+    OneByOne,
     /// A new run is ready for this long before the old one stops.
     Rolling(Duration),
 }
@@ -192,6 +195,7 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
 fn mode(own: Option<&ProcessSteps>, wanted: &Desired, name: &Name) -> RestartMode {
     match wanted.get(name) {
         Some(entry) if own.is_some_and(|own| own.starts_first) => RestartMode::Rolling(entry.spec.stable),
+        Some(entry) if is_one_by_one(entry) => RestartMode::OneByOne,
         Some(entry) if !entry.spec.exec.sockets.is_empty() => RestartMode::Queued,
         _ => RestartMode::StopFirst,
     }
@@ -216,7 +220,7 @@ fn socket_effects(before: &Desired, after: &Desired) -> Vec<SocketEffect> {
 fn sockets(desired: &Desired) -> BTreeMap<String, (Name, Text)> {
     let specs = desired.entries().iter().map(|entry| &entry.spec).filter(|spec| spec.enabled);
     let of_spec = |spec: &Arc<Spec>| {
-        let entry = |listener: &Listener| (listener.address.to_string(), (spec.name.clone(), listener.shown.clone()));
+        let entry = |listener: &Listener| (listener.address.to_string(), (spec.definition().clone(), listener.shown.clone()));
         spec.exec.sockets.iter().map(entry).collect::<Vec<_>>()
     };
     specs.flat_map(of_spec).collect()

@@ -91,7 +91,7 @@ fn conflict(holder: Holder<'_>, other: Holder<'_>, texts: &SourceMap) -> Problem
         (true, true) => (format!("`{address}` is twice in `listen` of `{process}`"), "remove one of the two"),
         (true, false) => (format!("`{address}` overlaps `{theirs}` in `listen` of `{process}`"), "remove one of the two"),
         (false, true) => (
-            format!("`{address}` in `listen` of `{process}` is already used by `{holds}` ({place})"),
+            format!("`{address}` in `listen` of `{process}` is `{holds}`'s already ({place})"),
             "give one of the two another address",
         ),
         (false, false) => (

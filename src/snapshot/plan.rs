@@ -192,7 +192,7 @@ fn word(how: RestartMode) -> Option<&'static str> {
     match how {
         RestartMode::StopFirst => None,
         RestartMode::Queued => Some("queued"),
-        RestartMode::Rolling(_) => Some("rolling"),
+        RestartMode::Rolling(_) | RestartMode::OneByOne => Some("rolling"),
     }
 }
 
@@ -201,11 +201,14 @@ fn manner(effect: &Effect, wanted: &Desired) -> Option<String> {
     match effect.how {
         RestartMode::StopFirst => None,
         RestartMode::Queued => Some("clients wait meanwhile; `on_change: rolling` avoids that".to_owned()),
+        RestartMode::OneByOne => Some("rolling, one by one: each stops first, once the others are ready".to_owned()),
         RestartMode::Rolling(stable) => {
-            let drains = wanted.get(&effect.name).is_some_and(|entry| entry.spec.stop.drain.is_some());
+            let spec = wanted.get(&effect.name).map(|entry| &entry.spec);
+            let drains = spec.is_some_and(|spec| spec.stop.drain.is_some());
+            let at_once = spec.and_then(|spec| spec.replica.as_ref()).map_or(1, |replica| replica.surge);
             let then = if drains { "drains" } else { "stops" };
             let stable = HumanDuration(stable);
-            Some(format!("rolling, 1 at a time: new one ready for {stable}, then the old one {then}"))
+            Some(format!("rolling, {at_once} at a time: new one ready for {stable}, then the old one {then}"))
         }
     }
 }

@@ -51,6 +51,7 @@ use core::time::Duration;
 
 pub(crate) use disposition::is_same;
 pub(crate) use progress::{RestingState, changed_since_end, is_mended, resting_state, resting_state_after};
+pub(crate) use replicas::is_one_by_one;
 use view::View;
 pub(crate) use view::{Dirty, Planner};
 

@@ -75,7 +75,7 @@ pub(super) fn waits_for<'a>(view: &View<'a>, run: &Run, entry: &DesiredProcess, 
 }
 
 /// Whether replicas are replaced one by one, each stopped before it is started again.
-pub(super) fn is_one_by_one(entry: &DesiredProcess) -> bool {
+pub(crate) fn is_one_by_one(entry: &DesiredProcess) -> bool {
     let is_without_surge = entry.spec.replica.as_ref().is_some_and(|replica| replica.surge == 0);
     is_without_surge && entry.spec.on_change == OnChange::Rolling && entry.siblings.len() > 1
 }
