@@ -46,9 +46,7 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
         }
         "execstart" | "entrypoint" | "program" | "script" | "cmd" | "exec" | "run" | "executable" => {
             let line = value.text().filter(|line| !is_secret(line))?;
-            let interpreter = INTERPRETERS.iter().find(|(ending, _)| line.ends_with(ending) && !line.contains(' '));
-            let line = interpreter.map_or(line.to_owned(), |(_, program)| format!("{program} {line}"));
-            match definition(&line, &[])?.as_slice() {
+            match definition(&with_interpreter(line), &[])?.as_slice() {
                 [command] => Some(format!("write `{command}`")),
                 lines => Some(format!("write\n{}", lines.join("\n"))),
             }
@@ -180,6 +178,12 @@ fn instead_of<'a>(key: &str, foreign: ForeignKeys, ours: impl Iterator<Item = &'
     instead.or_else(|| did_you_mean(key, ours)).or_else(|| near().map(str::to_owned))
 }
 
+/// A command line, or a script behind the program that reads it: PM2 finds that by the extension.
+fn with_interpreter(line: &str) -> String {
+    let interpreter = INTERPRETERS.iter().find(|(ending, _)| line.ends_with(ending) && !line.contains(' '));
+    interpreter.map_or(line.to_owned(), |(_, program)| format!("{program} {line}"))
+}
+
 /// A foreign process definition as YAML lines of an item of a list.
 pub(super) fn process_as_yaml(name: &str, entries: &[MapEntry]) -> Vec<String> {
     let given = ["command", "cmd", "script", "entrypoint", "exec", "run"].iter().find_map(|key| entry(entries, key));
@@ -195,10 +199,17 @@ pub(super) fn process_as_yaml(name: &str, entries: &[MapEntry]) -> Vec<String> {
             return list_item(name, vec![format!("command: {}", quoted_if_needed(program)), format!("args: {}", list(args))]);
         }
     }
-    let split = entry(entries, "args").is_none();
-    let command = match line.filter(|_| split).and_then(|line| definition(line, &[])) {
+    let is_script = given.is_some_and(|given| given.key == "script");
+    let line = line.map(|line| if is_script { with_interpreter(line) } else { line.to_owned() });
+    let args = entry(entries, "args").map_or(Some(Vec::new()), |args| match &args.value.kind {
+        NodeKind::Scalar(args) => words::split(&args.text).ok(),
+        NodeKind::List(items) => items.iter().map(|item| item.text().map(str::to_owned)).collect(),
+        NodeKind::Map(_) => None,
+    });
+    let args = args.filter(|args| !args.iter().any(|arg| is_secret(arg) || arg.contains('\n')));
+    let command = match line.as_deref().zip(args).and_then(|(line, args)| definition(line, &args)) {
         Some(lines) => lines,
-        None => vec![format!("command: {}", line.map_or("…".to_owned(), quoted_if_needed))],
+        None => vec![format!("command: {}", line.as_deref().map_or("…".to_owned(), quoted_if_needed))],
     };
     list_item(name, command)
 }

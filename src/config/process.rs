@@ -122,9 +122,9 @@ pub(super) fn variables<'a>(maps: &[&'a Node], problems: &mut Problems) -> BTree
                     "needs a space after its `:`"
                 }
                 key if key.contains('\0') => "has a NUL character in its name",
-                _ => {
-                    value_lints::report_variable(value, problems);
-                    variables.entry(key.as_str()).or_insert(value);
+                key => {
+                    value_lints::report_variable(key, value, problems);
+                    variables.entry(key).or_insert(value);
                     continue;
                 }
             };

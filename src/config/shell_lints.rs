@@ -21,7 +21,8 @@ pub(super) fn report(fields: &[Given<'_>], problems: &mut Problems) {
         problems.add_all(command_lint(command, span));
     }
     if let Some((directory, span)) = find("working_dir").and_then(text) {
-        problems.add_all(tilde(directory, span).or_else(|| variable(directory, span)));
+        let place = format!("`working_dir`{OWNER}");
+        problems.add_all(tilde(directory, span, &place).or_else(|| variable(directory, span, &place)));
     }
 }
 
@@ -32,10 +33,11 @@ pub(super) fn has_shell(fields: &[Given<'_>]) -> bool {
 }
 
 fn command_lint(command: &str, span: SourceSpan) -> Option<Problem> {
-    quotes(command, span)
+    let place = format!("`command`{OWNER}");
+    quotes(command, span, &place)
         .or_else(|| windows(command, span))
-        .or_else(|| tilde(command, span))
-        .or_else(|| variable(command, span))
+        .or_else(|| tilde(command, span, &place))
+        .or_else(|| variable(command, span, &place))
         .or_else(|| shell_word(command, span))
 }
 
