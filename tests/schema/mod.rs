@@ -20,7 +20,7 @@ const NOT_IN_SCHEMA: &[(&str, &str)] = &[
     ("depends on itself", "depends on another key"),
     ("is less than its", "needs comparing two values"),
     ("must be shorter than", "needs comparing two values"),
-    ("is already used by", "needs comparing items of two lists, and of other files"),
+    ("`'s already (", "needs comparing items of two lists, and of other files"),
     ("overlaps `", "needs comparing two values"),
     ("is twice in `listen`", "needs comparing two values"),
     ("needs `ready`", "depends on another key, which `defaults` may have"),
