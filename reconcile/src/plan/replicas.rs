@@ -1,6 +1,7 @@
 //! Which replicas of a definition may be replaced now, so that enough of them serve all the time.
 
 use super::disposition::{Disposition, Dispositions, is_same, service};
+use super::progress::current_run;
 use super::view::{Row, View};
 use super::{Plan, Waiting};
 use crate::desired::DesiredProcess;
@@ -43,12 +44,10 @@ impl<'a> Replacements<'a> {
     }
 }
 
-/// Whether a replica has more runs than one, or a run that isn't ready yet or has yet to take the place of another.
+/// Whether a replica has more runs than one, or a run that has yet to take the place of another, even if that is gone.
 fn is_being_replaced(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
     let runs = row.runs().iter().filter(|run| !run.reported).count();
-    let is_new = |run: &Run| run.replaces.is_some() || run.ready.is_none();
-    let kept = row.runs().iter().zip(dispositions.of(row)).filter(|(_, disposition)| **disposition == Disposition::Keep);
-    runs > 1 || kept.map(|(run, _)| run).any(is_new)
+    runs > 1 || current_run(row, dispositions).is_some_and(|run| run.replaces.is_some())
 }
 
 /// The replica that a run has to wait for until it may be stopped to be replaced, where that is done one by one (`surge: 0`): one

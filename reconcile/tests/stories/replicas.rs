@@ -74,6 +74,14 @@ fn as_many_are_replaced_at_once_as_the_surge_says() {
 }
 
 #[test]
+fn no_other_one_is_replaced_before_the_new_run_is_ready_even_if_the_old_one_dies() {
+    let mut stage = serving(2, 1);
+    assert_eq!(stage.step([wanted(webs(2, 1, 1))]), ["spawn web:1#3 (args changed)"]);
+    assert_eq!(stage.step([started(3), exited(1, 1), gone(1)]), NOTHING);
+    assert_eq!(stage.step([ready(3)]), ["spawn web:2#4 (args changed)"]);
+}
+
+#[test]
 fn without_surge_each_stops_first_while_the_others_serve() {
     let mut stage = serving(3, 0);
     assert_eq!(stage.step([wanted(webs(3, 1, 0))]), ["stop web:1#1 (args changed)"]);
