@@ -257,6 +257,11 @@ impl ProcessFacts {
 }
 
 impl Run {
+    /// Whether it is to stop before its replacement starts, even where its definition asks for a rolling replacement.
+    pub(crate) fn stops_first(&self) -> bool {
+        self.unwanted.as_ref().is_some_and(|unwanted| unwanted.stops_first)
+    }
+
     /// Whether it is neither stopping nor ending.
     pub fn is_undisturbed(&self) -> bool {
         self.stop.is_none() && self.killed.is_none() && self.exit.is_none()

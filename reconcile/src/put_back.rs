@@ -5,9 +5,9 @@
 
 use crate::desired::{Desired, DesiredProcess};
 use crate::engine::Engine;
-use crate::event::{ExitStatus, Refusal, RunId};
+use crate::event::{Content, ExitStatus, Refusal, RunId};
 use crate::fold::past_of;
-use crate::observed::{Replaced, Unwanted};
+use crate::observed::{Replaced, Run, Unwanted};
 use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::Reason;
 use crate::report::{Report, Transition, TransitionKind};
@@ -109,9 +109,7 @@ impl Engine {
                 } else if run.is_undisturbed() {
                     let unwanted = run.unwanted.take().filter(|_| put_back.is_of_same_program());
                     put_back.again = put_back.again.or(unwanted.map(|unwanted| unwanted.why));
-                    // From now on it counts as started with the current files and dependencies.
-                    (run.taken_over, run.bound) = (newest, (newest, now));
-                    run.content = content.clone().filter(|content| content.watch == run.spec.watch);
+                    count_as_new(run, newest, now, content.as_ref());
                 }
             }
         }
@@ -148,8 +146,7 @@ impl Engine {
                 process.replacing_since = None;
                 let content = process.content.clone();
                 for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == spec.exec) {
-                    (run.taken_over, run.bound) = (newest, (newest, now));
-                    run.content = content.clone().filter(|content| content.watch == run.spec.watch);
+                    count_as_new(run, newest, now, content.as_ref());
                 }
             }
             renewed.push((wanted.name.clone(), generation));
@@ -226,4 +223,10 @@ impl Engine {
         self.observed.mark_all_dirty();
         self.update_places();
     }
+}
+
+/// From now on, a run that stays counts as started with the current files and dependencies.
+fn count_as_new(run: &mut Run, newest: RunId, now: Time, content: Option<&Content>) {
+    (run.taken_over, run.bound) = (newest, (newest, now));
+    run.content = content.filter(|content| content.watch == run.spec.watch).cloned();
 }

@@ -298,7 +298,7 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "an order to stop first is a rolling one",
-        code: "run.unwanted.as_ref().is_some_and(|unwanted| «unwanted.stops_first»)",
+        code: "self.unwanted.as_ref().is_some_and(|unwanted| «unwanted.stops_first»)",
         instead: "false",
     },
     Bug {

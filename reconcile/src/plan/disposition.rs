@@ -228,9 +228,12 @@ fn takes_over_at(run: &Run, wanted: &Arc<Spec>) -> Option<Time> {
 
 /// Whether a run serves until its replacement does. One that was ready once counts as serving even while it is unready.
 pub(super) fn rolls(wanted: &Spec, run: &Run) -> bool {
-    let stops_first = run.unwanted.as_ref().is_some_and(|unwanted| unwanted.stops_first);
     let starts_beside = wanted.replica.as_ref().is_none_or(|replica| replica.surge != 0);
-    wanted.on_change == OnChange::Rolling && starts_beside && !stops_first && run.unhealthy.is_none() && service(run).is_some()
+    wanted.on_change == OnChange::Rolling
+        && starts_beside
+        && !run.stops_first()
+        && run.unhealthy.is_none()
+        && service(run).is_some()
 }
 
 fn has_current_run(row: &Row<'_>, wanted: &Arc<Spec>) -> bool {

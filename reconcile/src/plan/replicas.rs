@@ -53,8 +53,7 @@ fn is_being_replaced(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
 /// The replica that a run has to wait for until it may be stopped to be replaced, where that is done one by one (`surge: 0`): one
 /// that doesn't serve, or an earlier one that is to be replaced, too.
 pub(super) fn waits_for<'a>(view: &View<'a>, run: &Run, entry: &DesiredProcess, plan: &mut Plan) -> Option<&'a Name> {
-    let stops_first = run.unwanted.as_ref().is_some_and(|unwanted| unwanted.stops_first);
-    if !is_one_by_one(entry) || stops_first || run.unhealthy.is_some() || service(run).is_none() {
+    if !is_one_by_one(entry) || run.stops_first() || run.unhealthy.is_some() || service(run).is_none() {
         return None;
     }
     let others = entry.other_replicas(view.desired.entries());
