@@ -1,6 +1,7 @@
 //! The command line's commands and options, with their help texts.
 
 use super::completions::process_names;
+use super::locate::is_path;
 use clap::error::Error;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
@@ -374,11 +375,6 @@ impl ClientCommand {
         let is_config = common.named.is_none() && names.first().is_some_and(|first| is_path(first));
         is_config.then(|| names.remove(0).into())
     }
-}
-
-/// Whether an argument among names of processes is a path of a configuration.
-fn is_path(argument: &str) -> bool {
-    argument.contains('/') || [".yml", ".yaml"].iter().any(|end| argument.ends_with(end))
 }
 
 /// An output format for graphs.

@@ -2,8 +2,8 @@
 //! instance for names of processes.
 
 use super::console::{FAILURE, OK, USAGE, fail, print, state_dir, variable};
-use super::locate::locate;
-use crate::access::Trust;
+use super::locate::{is_path, locate};
+use crate::access::{Trust, uid_of};
 use crate::control::Client;
 use clap::Command;
 use clap_complete::engine::CompletionCandidate;
@@ -20,6 +20,10 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The environment variable with which a shell asks for completions.
 const REQUEST_VARIABLE: &str = "NAVIGATOR_COMPLETE";
+
+const CONFIG: [&str; 2] = ["-c", "--config"];
+const STATE_DIR: &str = "--state-dir";
+const TRUST_USER: &str = "--trust-user";
 
 /// Prints completions and exits, if a shell asks for them.
 pub(super) fn answer(command_line: impl Fn() -> Command) {
@@ -46,10 +50,13 @@ pub(super) fn completions(shell: &str) -> ExitCode {
 /// The names of the running navigator's processes, for the configuration that the line names.
 pub(super) fn process_names() -> Vec<CompletionCandidate> {
     let line: Vec<OsString> = env::args_os().skip_while(|word| word != "--").skip(1).collect();
-    let named = option(&line, &["-c", "--config"]).map(PathBuf::from);
-    let state = option(&line, &["--state-dir"]).map(PathBuf::from);
+    let named = option(&line, &CONFIG).or_else(|| path_before_names(&line)).map(PathBuf::from);
+    let user = option(&line, &[TRUST_USER]).and_then(|name| uid_of(name.to_str()?).ok()?);
+    let own = Trust::of_this_process();
+    let trust = user.map_or(own, |user| own.and(user));
+    let state = option(&line, &[STATE_DIR]).map(PathBuf::from);
     let config = locate(named, variable("NAVIGATOR_CONFIG")).ok();
-    let client = Client::connect_within(&state_dir(state, Trust::of_this_process()), config.as_deref(), TIMEOUT);
+    let client = Client::connect_within(&state_dir(state, trust), config.as_deref(), TIMEOUT);
     let answer = client.and_then(|client| client.within(TIMEOUT).get("/v1/status"));
     let Ok((200, status)) = answer else { return Vec::new() };
     let processes = status["processes"].as_array().into_iter().flatten();
@@ -58,6 +65,14 @@ pub(super) fn process_names() -> Vec<CompletionCandidate> {
         Some(CompletionCandidate::new(process["name"].as_str()?).help(Some(state.into())))
     };
     processes.filter_map(candidate).collect()
+}
+
+/// A configuration that comes before names of processes on a line, of which the last word is being completed.
+fn path_before_names(line: &[OsString]) -> Option<OsString> {
+    let takes_value = |word: &OsString| word == "=" || CONFIG.iter().chain(&[STATE_DIR, TRUST_USER]).any(|name| word == name);
+    let mut pairs = line.windows(2).take(line.len().saturating_sub(2));
+    let is_argument = |word: &OsString| word.to_str().is_some_and(|word| !word.starts_with('-') && is_path(word));
+    pairs.find(|pair| !takes_value(&pair[0]) && is_argument(&pair[1])).map(|pair| pair[1].clone())
 }
 
 /// The value of an option on a line. The line may be unfinished, so it can't be parsed by clap. Bash splits `--config=web.yml` into
@@ -88,6 +103,15 @@ mod tests {
         {
             let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(option(&line, &["-c", "--config"]), Some("a.yml".into()), "{line:?}");
+        }
+        let before_names = |line: &str| path_before_names(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in
+            ["navigator stop a.yml w", "navigator --state-dir b/c stop a.yml web w", "navigator --trust-user = d/e stop a.yml "]
+        {
+            assert_eq!(before_names(line), Some("a.yml".into()), "{line}");
+        }
+        for line in ["navigator stop a.yml", "navigator --state-dir b/c stop w", "navigator stop web w"] {
+            assert_eq!(before_names(line), None, "{line}");
         }
         for line in ["navigator stop c", "navigator --config", "navigator --configuration a.yml"] {
             let line: Vec<OsString> = line.split(' ').map(OsString::from).collect();

@@ -19,3 +19,8 @@ pub(super) fn locate(named: Option<PathBuf>, variable: Option<OsString>) -> Resu
         .or_else(|| DEFAULT_PATHS.iter().map(PathBuf::from).find(|path| path.exists()))
         .ok_or(NoConfiguration)
 }
+
+/// Whether an argument among names of processes is a path of a configuration.
+pub(super) fn is_path(argument: &str) -> bool {
+    argument.contains('/') || [".yml", ".yaml"].iter().any(|end| argument.ends_with(end))
+}

@@ -21,11 +21,12 @@ fn two(site: &Site) -> [Navigator<'_>; 2] {
 }
 
 /// What a shell offers for the last word of each of these lines.
-const LINES: [(&str, &[&str]); 8] = [
+const LINES: [(&str, &[&str]); 9] = [
     ("navigator stop w", &["web", "worker"]),
     ("navigator status web wo", &["worker"]),
     ("navigator --state-dir other/state -c other/other.yml restart w", &["wiki"]),
     ("navigator restart --config=other/other.yml --state-dir=other/state w", &["wiki"]),
+    ("navigator --state-dir other/state restart other/other.yml w", &["wiki"]),
     ("navigator stop x", &[]),
     ("navigator comp", &["completions"]),
     // Only the options that a command uses.

@@ -337,6 +337,14 @@ fn a_state_directory_of_another_user_is_not_used() {
     }
     let asked = in_base(&["--trust-user", "nobody", "-c", "conf/navigator.yml", "status"]);
     assert_eq!(asked.code, Some(0), "{}", asked.description);
+    let completed = |options: &[&str]| {
+        let line = ["--", "navigator"].iter().chain(options).chain(&["-c", "conf/navigator.yml", "stop", "w"]);
+        let index = (options.len() + 4).to_string();
+        let asking = site.command(line).env("NAVIGATOR_STATE_DIR", &base).env("NAVIGATOR_COMPLETE", "bash");
+        asking.env("_CLAP_COMPLETE_INDEX", index).start().ended().stdout()
+    };
+    assert_eq!(completed(&[]), "", "the directory is not trusted");
+    assert_eq!(completed(&["--trust-user", "nobody"]), "web\n");
     // A directory that all users can write to is refused.
     fs::create_dir(site.path("open")).expect("its name is new");
     mode(&site.path("open"), 0o777);
