@@ -10,7 +10,7 @@ pub struct Replica {
     pub of: Name,
     /// Its number, from 1.
     pub number: u32,
-    /// For [`OnChange::Rolling`]: how many replicas may be replaced at once, each by a run beside the old one. 0: one at a time,
+    /// For [`OnChange::Rolling`](crate::spec::OnChange::Rolling): how many replicas may be replaced at once, each by a run beside the old one. 0: one at a time,
     /// and each old run is stopped first.
     pub surge: u32,
 }

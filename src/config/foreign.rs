@@ -74,6 +74,7 @@ fn filled_in(instead: &str, value: &str) -> String {
             values::duration(value, unit)
         }
         "max_size" => value_hints::size(value).or_else(|| scalar::size(value).is_ok().then(|| value.to_owned())),
+        "replicas" => values::whole(value, 1, 1000),
         "max_restarts" | "keep" => values::whole(value, 0, 1000),
         "oom_score_adj" => values::whole(value, -1000, 1000),
         "factor" => scalar::number(value, 1.0, 100.0).map(|_| value.to_owned()),

@@ -91,7 +91,7 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     ),
     (&["wantedby", "requiredby", "alias"], "every process in the file is started: remove this line"),
     (&["profiles", "tags"], "write `enabled: false` for a process that should not run"),
-    (&["deploy"], "write an item for each replica, and `limits` for its resources"),
+    (&["deploy"], "write `replicas`, and `limits` for its resources"),
     (&["security_opt"], "write `no_new_privs: true`, or remove this line"),
     (
         &[
@@ -197,7 +197,7 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["override"], "definitions can't be overridden: remove this line"),
     (
         &["scale", "numprocs", "numprocesses", "instances", "count"],
-        "several instances of one item are not supported yet: write an item for each, with names such as `web-1` and `web-2`",
+        "write `replicas: …`: each process has its number in `NAVIGATOR_REPLICA`",
     ),
     (&["remainafterexit"], "write `type: task`: one that has ended with status 0 is done"),
     (&["exec_mode"], "each item runs one process: remove this line; for updates without a gap, write `on_change: rolling`"),
