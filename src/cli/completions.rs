@@ -61,10 +61,12 @@ pub(super) fn process_names() -> Vec<CompletionCandidate> {
     let Ok((200, status)) = answer else { return Vec::new() };
     let processes = status["processes"].as_array().into_iter().flatten();
     let candidate = |process: &serde_json::Value| {
-        let state = process["state"].as_str().unwrap_or_default().to_owned();
-        Some(CompletionCandidate::new(process["name"].as_str()?).help(Some(state.into())))
+        let (name, state) = (process["name"].as_str()?, process["state"].as_str().unwrap_or_default());
+        // The first replica stands for the name that means all of them.
+        let all = name.strip_suffix(":1").map(|all| CompletionCandidate::new(all).help(Some("all replicas".into())));
+        Some(all.into_iter().chain([CompletionCandidate::new(name).help(Some(state.to_owned().into()))]))
     };
-    processes.filter_map(candidate).collect()
+    processes.filter_map(candidate).flatten().collect()
 }
 
 /// A configuration that comes before names of processes on a line, of which the last word is being completed.

@@ -11,6 +11,8 @@ use crate::control::StateDir;
 use crate::runtime::{self, Feature, log_problem};
 use crate::source::FileSource;
 use crate::terminal::{escape, plural};
+use reconcile::text::Name;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -87,9 +89,14 @@ fn check_configuration(loaded: &Loaded, launcher: &runtime::Launcher, trust: Tru
     let mut entries: Vec<_> = loaded.desired.entries().iter().collect();
     entries.sort_by_key(|entry| entry.position);
     let problems = runtime::rehearse(launcher, trust, entries.iter().map(|entry| &*entry.spec))?;
-    let rehearsed = entries.iter().zip(problems).flat_map(|(entry, problems)| {
+    let found: Vec<(&Name, Vec<String>)> = entries.iter().map(|entry| entry.spec.definition()).zip(problems).collect();
+    let rehearsed = found.chunk_by(|(one, _), (other, _)| one == other).flat_map(|replicas| {
+        // What is wrong with all replicas is said once.
+        let mut said = BTreeSet::new();
+        let problems: Vec<&String> = replicas.iter().flat_map(|(_, problems)| problems).filter(|one| said.insert(*one)).collect();
         let fine = problems.is_empty().then_some(None);
-        fine.into_iter().chain(problems.into_iter().map(Some)).map(|problem| CheckRow::of_outcome(&entry.spec.name, problem))
+        let name = replicas[0].0;
+        fine.into_iter().chain(problems.into_iter().cloned().map(Some)).map(|problem| CheckRow::of_outcome(name, problem))
     });
     let log = loaded.settings.file.iter().filter_map(|path| log_problem(path, trust));
     let log = log.map(|problem| CheckRow::of_outcome("logging.file", Some(problem)));
