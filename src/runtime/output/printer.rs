@@ -370,10 +370,11 @@ mod tests {
         assert_eq!(fs::read_to_string(path).unwrap(), expected);
     }
 
-    /// A destination that takes nothing: a pipe that is not read, as a paused terminal.
-    fn stuck_pipe(_: &LogDirectory) -> (PathBuf, OwnedFd) {
-        let (reader, _) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-        (format!("/proc/self/fd/{}", reader.as_raw_fd()).into(), reader)
+    /// A destination that takes nothing: a pipe that is not read, as a paused terminal. Its path, the end to read, and a writer to
+    /// keep: without any, a reader is at the end before the printer has opened the path.
+    fn stuck_pipe(_: &LogDirectory) -> (PathBuf, OwnedFd, OwnedFd) {
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        (format!("/proc/self/fd/{}", reader.as_raw_fd()).into(), reader, writer)
     }
 
     /// Reads everything.
@@ -389,7 +390,7 @@ mod tests {
     fn a_stuck_destination_blocks_no_source_and_dropped_lines_are_counted() {
         const LINES: usize = 500_000;
         let directory = LogDirectory::new("stuck");
-        let (path, reader) = stuck_pipe(&directory);
+        let (path, reader, writer) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         for number in 0..LINES {
             offer(&printer, if number % 2 == 0 { "even" } else { "odd" }, format!("{number:010}").as_bytes());
@@ -400,7 +401,7 @@ mod tests {
         assert!((two_thirds..two_thirds + pipe).contains(&waiting), "{waiting} bytes wait");
         let text = drain(reader);
         flush(&printer);
-        drop(printer);
+        drop((printer, writer));
         let text = text.join().unwrap();
         let (mut arrived, mut dropped, mut latest) = (0, 0, None);
         for line in text.lines() {
@@ -420,7 +421,7 @@ mod tests {
     #[test]
     fn a_busy_destination_loses_nothing() {
         let directory = LogDirectory::new("busy");
-        let (path, reader) = stuck_pipe(&directory);
+        let (path, reader, writer) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         let (source, waker) = (LineSource::Process("web".into(), Stream::Stdout), Arc::new(PollWaker::new().unwrap()));
         let (route, now) = (printer.route(&source), Instant::now());
@@ -441,14 +442,14 @@ mod tests {
         // A source that waited finds room, however late it is.
         assert!(matches!(route.queue.admission(&source, now + MAX_WAIT, &waker), Admission::Take(_)));
         flush(&printer);
-        drop((route, printer));
+        drop((route, printer, writer));
         assert_eq!(text.join().unwrap().lines().count(), lines);
     }
 
     #[test]
     fn a_flood_of_lines_drops_no_log_line() {
         let directory = LogDirectory::new("flood");
-        let (path, reader) = stuck_pipe(&directory);
+        let (path, reader, writer) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         let line = [b'x'; 1000];
         for _ in 0..10_000 {
@@ -457,7 +458,7 @@ mod tests {
         printer.log(b"Process crashed\n");
         let text = drain(reader);
         flush(&printer);
-        drop(printer);
+        drop((printer, writer));
         let text = text.join().unwrap();
         assert!(text.contains("\nProcess crashed\n") && text.contains("… dropped "), "{} bytes", text.len());
     }
@@ -465,7 +466,7 @@ mod tests {
     #[test]
     fn a_stuck_destination_blocks_no_other() {
         let directory = LogDirectory::new("others");
-        let (path, reader) = stuck_pipe(&directory);
+        let (path, reader, writer) = stuck_pipe(&directory);
         let printer = Printer::start(OutputFormat::Text, Destination::File(path), Trust::everybody()).unwrap();
         let to_file = |name: &str| {
             let limits = Limits::new(1_000_000, 1);
@@ -481,7 +482,7 @@ mod tests {
         }
         assert_eq!(["one", "two"].map(|name| fs::read_to_string(directory.file(name)).unwrap()), ["line\n", "line\n"]);
         let text = drain(reader);
-        drop((routes, printer));
+        drop((routes, printer, writer));
         assert_eq!(text.join().unwrap().len(), 200_000);
     }
 
