@@ -5,7 +5,7 @@
 
 use crate::graph::Graph;
 use crate::merge_lookup::MergeLookup;
-use crate::replica::Replica;
+use crate::replica::{Replica, bounds};
 use crate::rollback::Rollback;
 use crate::spec::{Condition, ProcessKind, Spec, Tier};
 use crate::text::{Name, Text};
@@ -435,9 +435,8 @@ fn index_of(entries: &[DesiredProcess], name: &str) -> Option<usize> {
 
 /// The places of the replicas of a definition. No other name has a colon, so that they are adjacent.
 fn replicas_of(entries: &[DesiredProcess], name: &str) -> Range<usize> {
-    let is_before = |entry: &DesiredProcess, end: &str| entry.spec.name.bytes().cmp(name.bytes().chain(end.bytes())).is_lt();
-    // A semicolon follows the colon.
-    entries.partition_point(|entry| is_before(entry, ":"))..entries.partition_point(|entry| is_before(entry, ";"))
+    let [first, end] = bounds(name).map(|bound| entries.partition_point(|entry| *entry.spec.name < *bound));
+    first..end
 }
 
 fn named(entries: &[DesiredProcess], name: &str) -> Range<usize> {

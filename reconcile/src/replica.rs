@@ -2,6 +2,8 @@
 
 use crate::spec::Spec;
 use crate::text::Name;
+use alloc::format;
+use alloc::string::String;
 
 /// The place of a process among several that one definition asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,12 @@ impl Spec {
 /// replica of.
 pub fn means(name: &str, process: &str) -> bool {
     process.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+}
+
+/// In the order of names, those of the replicas of a definition begin at the first of these, and end before the second.
+pub fn bounds(of: &str) -> [String; 2] {
+    // A semicolon follows the colon.
+    [":", ";"].map(|end| format!("{of}{end}"))
 }
 
 /// The number in the name of a replica; `None`: it is the name of another process.

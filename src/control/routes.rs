@@ -195,8 +195,9 @@ async fn newer(to: &LoopAccess, view: &LoopView) -> Result<Arc<LoopView>, ErrorA
 /// The current view and the processes that the query names, if there are such; else an error.
 async fn view_of_names(to: &LoopAccess, query: &Query) -> Result<(Arc<LoopView>, Vec<Name>), ErrorAnswer> {
     let view = view(to).await?;
-    let Some(name) = query.all("name").find(|name| view.named(name).is_empty()) else {
-        let names = query.all("name").flat_map(|name| view.named(name)).collect();
+    let meant: Vec<(&str, Vec<Name>)> = query.all("name").map(|name| (name, view.named(name))).collect();
+    let Some((name, _)) = meant.iter().find(|(_, names)| names.is_empty()) else {
+        let names = meant.into_iter().flat_map(|(_, names)| names).collect();
         return Ok((view, names));
     };
     let hint = did_you_mean(name, view.names().map(Name::as_str)).map(|hint| format!("; {hint}")).unwrap_or_default();

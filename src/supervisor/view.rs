@@ -7,10 +7,11 @@ use crate::snapshot::{self, Cause, ConfigProblem, ConfigState, Exit, Moment, Pla
 use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
+use reconcile::observed::ObservedProcess;
 use reconcile::order_progress::Goal;
 use reconcile::pending_reason::Waits;
 use reconcile::reason::Reason;
-use reconcile::replica::{self, means};
+use reconcile::replica::{self, bounds};
 use reconcile::rollback::RolloutState;
 use reconcile::run_status::{RunStatus, SocketStatus};
 use reconcile::spec::{OnChange, Spec};
@@ -18,6 +19,7 @@ use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -120,16 +122,24 @@ impl LoopView {
 
     /// The processes that a name means, of those that are in the file or still run: one process, or all replicas of a definition.
     pub fn named(&self, name: &str) -> Vec<Name> {
-        self.names().filter(|other| means(name, other)).cloned().collect()
+        let desired = self.newest();
+        let [first, end] = bounds(name);
+        let observed = self.engine.observed().processes();
+        let replicas = observed.range::<str, _>((Bound::Included(&*first), Bound::Excluded(&*end)));
+        let removed = observed.get_key_value(name).into_iter().chain(replicas).filter(|found| is_removed(desired, *found));
+        let wanted = desired.entries()[desired.named(name)].iter().map(|entry| &entry.spec.name);
+        wanted.chain(removed.map(|(name, _)| name)).cloned().collect()
+    }
+
+    /// The definitions that are in force, or will be once the orphans are gone.
+    fn newest(&self) -> &Desired {
+        self.upcoming.as_deref().unwrap_or(self.engine.desired())
     }
 
     /// The names of all processes that are in the file or still run.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
-        let desired = self.upcoming.as_deref().unwrap_or(self.engine.desired());
-        let removed = self.engine.observed().processes().iter().filter(|(name, process)| {
-            let is_wanted = desired.get(name).is_some();
-            !is_wanted && !process.runs.is_empty()
-        });
+        let desired = self.newest();
+        let removed = self.engine.observed().processes().iter().filter(|found| is_removed(desired, *found));
         desired.entries().iter().map(|entry| &entry.spec.name).chain(removed.map(|(name, _)| name))
     }
 
@@ -337,6 +347,11 @@ impl LoopView {
             output: Vec::new(),
         }
     }
+}
+
+/// Whether a process is no longer in the file, and still runs.
+fn is_removed(desired: &Desired, (name, process): (&Name, &ObservedProcess)) -> bool {
+    !process.runs.is_empty() && desired.get(name).is_none()
 }
 
 fn run_snapshot(run: &RunStatus, on_wall: impl Fn(Time) -> Moment) -> snapshot::RunSnapshot {

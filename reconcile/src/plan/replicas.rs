@@ -10,9 +10,9 @@ use crate::spec::OnChange;
 use crate::text::Name;
 use alloc::collections::BTreeMap;
 
-/// The replacements that are begun by one plan, for each group of replicas by its first entry: how many, and the last of them.
+/// The replacements under way in each group of replicas, by its first entry: how many, and one of them.
 #[derive(Default)]
-pub(super) struct Replacements<'a>(BTreeMap<usize, (usize, &'a Name)>);
+pub(super) struct Replacements<'a>(BTreeMap<usize, (usize, Option<&'a Name>)>);
 
 impl<'a> Replacements<'a> {
     /// Begins the start of a process, if it may be begun now. A replica that is to replace a run which still serves may have to wait
@@ -28,16 +28,19 @@ impl<'a> Replacements<'a> {
         if !dispositions.of(row).contains(&Disposition::KeepUntilReplaced) {
             return Ok(());
         }
-        let others = entry.other_replicas(view.desired.entries());
-        let mut under_way =
-            others.iter().map(|(index, _)| view.row(*index)).filter(|other| is_being_replaced(other, dispositions)).peekable();
-        let first = under_way.peek().map(|other| other.name);
-        let (begun, last) = self.0.get(&entry.siblings.start).copied().map_or((0, None), |(begun, last)| (begun, Some(last)));
+        // One that is to begin is not among them.
+        let count = || {
+            let replaced = entry.siblings.clone().filter(|index| is_being_replaced(&view.row(*index), dispositions));
+            let first = replaced.clone().min_by_key(|index| view.desired.entries()[*index].number());
+            (replaced.count(), first.map(|index| view.row(index).name))
+        };
+        let (under_way, one) = self.0.entry(entry.siblings.start).or_insert_with(count);
         let limit = usize::try_from(replica.surge).unwrap_or(usize::MAX);
-        match first.or(last) {
-            Some(other) if under_way.count() + begun >= limit => Err(Waiting::Replica(other.clone())),
+        match one {
+            Some(other) if *under_way >= limit => Err(Waiting::Replica(other.clone())),
             _ => {
-                self.0.insert(entry.siblings.start, (begun + 1, row.name));
+                *under_way += 1;
+                one.get_or_insert(row.name);
                 Ok(())
             }
         }

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 /// The living processes, to find the members of runs among them. Valid until a child is reaped.
 pub(super) struct ProcessScan {
-    lineage: Lineage,
-    orphans: Vec<(u32, Option<RunId>)>,
+    pub(super) lineage: Lineage,
+    pub(super) orphans: Vec<(u32, Option<RunId>)>,
 }
 
 /// The run that an orphan belongs to.

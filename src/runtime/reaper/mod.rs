@@ -314,18 +314,17 @@ impl Reaper {
         if self.without_main.is_empty() {
             return;
         }
-        let lineage = Lineage::now();
-        let orphans = self.orphans(&lineage);
+        let scan = self.scan();
         let is_undecided = self.is_undecided();
         // Each remaining member of a run has an ancestor that was handed to us. Without orphans the groups are empty, too.
-        let is_certainly_empty = orphans.is_empty() && lineage.is_exact();
+        let is_certainly_empty = scan.orphans.is_empty() && scan.lineage.is_exact();
         for id in self.without_main.clone() {
             let has_former_main = self.former_mains.values().any(|run| *run == id);
-            if has_former_main || orphans.iter().any(|&(_, run)| run == Some(id)) {
+            if has_former_main || scan.orphans.iter().any(|&(_, run)| run == Some(id)) {
                 if self.runs[&id].is_killing {
                     self.kill_members(id);
                 } else {
-                    self.signal_missed(id);
+                    self.signal_missed(id, &scan);
                 }
             } else if !is_undecided && (is_certainly_empty || !self.is_populated(id)) {
                 self.report_gone(id);

@@ -2,6 +2,7 @@
 
 use super::super::proc;
 use super::super::tree::{ProcessHandle, send, send_all};
+use super::members::ProcessScan;
 use super::stop_sent::StopSent;
 use super::{MainProcess, PendingSignal, Reaper};
 use reconcile::event::RunId;
@@ -44,10 +45,9 @@ impl Reaper {
     }
 
     /// Sends a run's stop signal to what was missed when it was sent, if anything was. Call it when one of our children has ended.
-    pub(super) fn signal_missed(&mut self, id: RunId) {
+    pub(super) fn signal_missed(&mut self, id: RunId, scan: &ProcessScan) {
         if self.runs.get(&id).is_some_and(|run| run.stop_sent.is_some()) {
-            let scan = self.scan();
-            let found = self.members(&scan, id);
+            let found = self.members(scan, id);
             self.signal_those_missed(id, found);
         }
     }
