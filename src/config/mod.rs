@@ -72,6 +72,7 @@ pub use problems::MAX_SHOWN;
 pub use render::{render, render_all};
 pub use scalar::duration;
 pub use schema::{not_yet, process_keys, schema, top_keys};
+pub(crate) use scope::is_secret as is_secret_name;
 pub use table::{ChangeEffect, ConfigKey, DefaultValue, ValueShape};
 
 use reconcile::desired::Desired;

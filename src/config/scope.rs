@@ -400,7 +400,7 @@ fn broken_reference(written: &Written<'_>, broken: InvalidReference) -> Problem 
 }
 
 /// Whether the name of a variable or header says that its value is secret.
-pub(super) fn is_secret(key: &str) -> bool {
+pub(crate) fn is_secret(key: &str) -> bool {
     let key = key.as_bytes();
     (0..key.len()).any(|at| {
         let words: &[&[u8]] = match key[at].to_ascii_lowercase() {

@@ -4,6 +4,7 @@
 //! A run is not reported gone while one of its commands runs: the next run must not meet it.
 
 use super::loop_state::LoopState;
+use super::secret_filter::SecretFilter;
 use super::sockets::SocketTask;
 use super::spawn_extras::SpawnExtras;
 use super::spawners::{SpawnRequest, Spawners};
@@ -54,6 +55,7 @@ type CommandOutcome = Result<ExitStatus, Refusal>;
 pub(super) struct Commands {
     shared: Arc<LoopState>,
     spawners: Arc<Spawners>,
+    secrets: SecretFilter,
     table: Arc<Mutex<CommandTable>>,
 }
 
@@ -74,8 +76,13 @@ struct OpenCommand {
 }
 
 impl Commands {
-    pub(super) fn new(shared: Arc<LoopState>, spawners: Arc<Spawners>) -> Commands {
-        Commands { shared, spawners, table: Arc::default() }
+    pub(super) fn new(shared: Arc<LoopState>, spawners: Arc<Spawners>, secrets: SecretFilter) -> Commands {
+        Commands { shared, spawners, secrets, table: Arc::default() }
+    }
+
+    /// What a run or this command of it has written, without the values of its secrets, see [`SecretFilter::apply`].
+    pub(super) fn without_secrets(&self, text: &str, is_cut: bool, context: &CommandContext, command: &[Text]) -> String {
+        self.secrets.apply(text, is_cut, &context.spec.exec, command)
     }
 
     /// Makes another process of a run's tree its main process.

@@ -2,7 +2,7 @@
 //!
 //! A slow client misses events and gets their number; nothing waits for it. Events are formatted on the reader's side.
 
-use crate::snapshot::{EventDetails, StreamEvent};
+use crate::snapshot::StreamEvent;
 use jiff::Timestamp;
 use reconcile::event::ExitStatus;
 use reconcile::orders::ShutdownCause;
@@ -47,25 +47,22 @@ impl PastEvent {
                 PastEventKind::Formatted(process_event(transition, at))
             }
             Report::Process(transition) => PastEventKind::Process { at, transition: transition.clone() },
-            Report::Accepted(summary) => PastEventKind::Formatted(summary_event(summary)),
+            Report::Accepted(summary) => summary_event(summary),
             Report::Stalled { on, why, names } => {
                 let names: Vec<&str> = names.iter().map(Name::as_str).collect();
-                let details = [("names", json!(names)), ("dependency", json!(on.as_str())), ("reason", json!(why.words()))];
-                PastEventKind::Formatted(configuration_event("start_blocked", generation, details.into_iter().collect()))
+                let details = vec![("names", json!(names)), ("dependency", json!(on.as_str()))];
+                configuration_event("start_blocked", generation, Some(why.words().to_owned()), details)
             }
             Report::ShuttingDown(ShutdownCause { name, status, .. }) => {
-                let details = [("cause", json!(name.as_str())), ("reason", json!(status.to_string()))];
-                PastEventKind::Formatted(configuration_event("shutting_down", generation, details.into_iter().collect()))
+                let details = vec![("cause", json!(name.as_str()))];
+                configuration_event("shutting_down", generation, Some(status.to_string()), details)
             }
-            Report::Good(generation) => {
-                PastEventKind::Formatted(configuration_event("good", *generation, EventDetails::default()))
-            }
+            Report::Good(generation) => configuration_event("good", *generation, None, Vec::new()),
             Report::RolledBack { generation, to, why } => {
-                let details = [("reason", json!(why)), ("to", json!(to))];
-                PastEventKind::Formatted(configuration_event("rolled_back", *generation, details.into_iter().collect()))
+                configuration_event("rolled_back", *generation, Some(why.clone()), vec![("to", json!(to))])
             }
-            Report::KnownBad => PastEventKind::Formatted(configuration_event("known_bad", generation, EventDetails::default())),
-            Report::Unchanged => PastEventKind::Formatted(configuration_event("unchanged", generation, EventDetails::default())),
+            Report::KnownBad => configuration_event("known_bad", generation, None, Vec::new()),
+            Report::Unchanged => configuration_event("unchanged", generation, None, Vec::new()),
         })
     }
 
@@ -106,8 +103,8 @@ impl EventHistory {
 
     /// Adds that a configuration was rejected.
     pub(super) fn rejected(&mut self, generation: u64, problems: &Value) {
-        let problems = EventDetails::from_iter([("diagnostics", problems.clone())]);
-        self.add(PastEvent(PastEventKind::Formatted(configuration_event("rejected", generation, problems))));
+        let problems = vec![("diagnostics", problems.clone())];
+        self.add(PastEvent(configuration_event("rejected", generation, None, problems)));
     }
 
     fn add(&mut self, event: PastEvent) {
@@ -187,7 +184,7 @@ fn socket_event(what: SocketChange) -> &'static str {
     }
 }
 
-fn summary_event(summary: &Summary) -> StreamEvent {
+fn summary_event(summary: &Summary) -> PastEventKind {
     let Summary { generation, added, removed, changed, updated, stale, unchanged } = *summary;
     let counts = [
         ("added", added),
@@ -197,9 +194,10 @@ fn summary_event(summary: &Summary) -> StreamEvent {
         ("stale", stale),
         ("unchanged", unchanged),
     ];
-    configuration_event("reloaded", generation, counts.map(|(name, count)| (name, json!(count))).into_iter().collect())
+    configuration_event("reloaded", generation, None, counts.map(|(name, count)| (name, json!(count))).into())
 }
 
-fn configuration_event(event: &str, generation: u64, more: EventDetails) -> StreamEvent {
-    StreamEvent { time: format!("{:.3}", Timestamp::now()), generation, name: None, event: event.to_owned(), reason: None, more }
+fn configuration_event(event: &str, generation: u64, reason: Option<String>, more: Vec<(&str, Value)>) -> PastEventKind {
+    let (time, more) = (format!("{:.3}", Timestamp::now()), more.into_iter().collect());
+    PastEventKind::Formatted(StreamEvent { time, generation, name: None, event: event.to_owned(), reason, more })
 }

@@ -3,7 +3,7 @@
 //! Every secret in here has `c4n4ry` in it, and comes another way: from navigator's environment, from an env file, under a secret
 //! name, as a default, by an alias, through an included file.
 
-use crate::harness::{Ended, Navigator, Signal, Site};
+use crate::harness::{Ended, Navigator, Signal, Site, socket};
 use std::fs;
 use std::path::Path;
 
@@ -159,6 +159,100 @@ fn a_log_file_that_cannot_be_written_is_told_without_its_path() {
     let ended = navigator.exits(0);
     assert!(ended.stderr().contains("can't be written"), "{}", ended.description);
     assert_untold_by(&ended);
+}
+
+/// Programs that tell secrets in words that become a reason: the output of checks, and `STATUS=`.
+const TELLERS: &str = r#"
+rollback: true
+env_file: global.env
+defaults:
+  depends_on: []
+  env: { OWN_TOKEN: c4n4ry-literal, URL: "postgres://app:${CANARY}@db" }
+managed_processes:
+  - name: unready
+    command: sh
+    args: [-c, exec sleep 3600, sh, "--password=${CANARY}"]
+    ready: { exec: [sh, -c, *tell , sh, "${CANARY}"], interval: 10ms, deadline: 10m }
+  - name: late
+    command: sleep
+    args: ['3600']
+    ready: { exec: [sh, -c, *tell ], interval: 10ms, deadline: 200ms }
+  - name: unhealthy
+    command: sleep
+    args: ['3600']
+    liveness: { exec: [sh, -c, *tell ], interval: 10ms, failures: 1 }
+  - name: notifier
+    command: python3
+    args:
+      - -c
+      - |-
+        import os, socket, time
+        status = "STATUS=wrong " + os.environ["OWN_TOKEN"] + " " + os.environ["FILE_TOKEN"]
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(status.encode(), os.environ["NOTIFY_SOCKET"])
+        time.sleep(3600)
+    ready: { notify: true, deadline: 10m }
+  - { name: homeless, command: sleep, args: ['3600'], listen: "${CANARY_HOST}:1" }
+x-tell: &tell 'echo "wrong $OWN_TOKEN $FILE_TOKEN $URL ${URL#*//} $CANARY $INHERITED_SECRET $1"; exit 1'
+"#;
+
+/// A rolling replacement whose probe tells a secret once `RELEASE` is 2.
+const REPLACED: &str = r#"
+  - name: replaced
+    command: sleep
+    args: ['3600']
+    env: { OWN_TOKEN: c4n4ry-literal, RELEASE: '1' }
+    ready: { exec: [sh, -c, 'test $RELEASE = 1 || { echo "wrong $OWN_TOKEN"; exit 1; }'], interval: 10ms, deadline: 200ms }
+    on_change: rolling
+    rolling: { stable: 10ms }
+"#;
+
+#[test]
+fn no_reason_tells_a_secret_that_a_program_has_told() {
+    let site = Site::new();
+    site.write("global.env", "FILE_TOKEN=c4n4ry-file\n");
+    let (tellers, anchor) = TELLERS.rsplit_once("x-tell:").expect("it has an anchor");
+    let text = |replaced: &str| format!("x-tell:{anchor}{tellers}{replaced}");
+    site.write("navigator.yml", &text(REPLACED));
+    let launch = site.command(["-v", "navigator.yml"]).env("CANARY", "c4n4ry-env").env("INHERITED_SECRET", "c4n4ry-inherited");
+    let navigator = launch.env("CANARY_HOST", "203.0.113.7").start();
+    for (name, message) in [("replaced", "Process ready"), ("late", "Process failed"), ("unhealthy", "Stopping process")] {
+        navigator.event(message, name);
+    }
+    let events = site.command(["events", "--since", "0"]).start();
+    site.write("navigator.yml", &text(&REPLACED.replace("RELEASE: '1'", "RELEASE: '2'")));
+    let put_back = navigator.event("Process put back", "replaced");
+    let told = "put back: not ready within 200ms: exit status 1: wrong (secret) (generation 2)";
+    assert_eq!(put_back.field("reason"), Some(told));
+
+    let all = "exit status 1: wrong (secret) (from global.env) postgres://app:${CANARY}@db app:${CANARY}@db ${CANARY} \
+               ${INHERITED_SECRET}";
+    let reasons = [
+        ("unready", format!("{all} ${{CANARY}}")),
+        ("late", all.to_owned()),
+        ("unhealthy", all.to_owned()),
+        ("notifier", "wrong (secret) (from global.env)".to_owned()),
+        ("homeless", "can't listen on ${CANARY_HOST}:1: this host doesn't have that address".to_owned()),
+        ("replaced", told.to_owned()),
+    ];
+    let status = navigator.log().until("each reason in the status", || {
+        let status = socket::ask(&site, "GET", "/v1/status", "").json();
+        let is_told = |(name, reason): &(&str, String)| {
+            let mut processes = status["processes"].as_array().into_iter().flatten();
+            processes.any(|process| process["name"] == *name && process.to_string().contains(reason))
+        };
+        reasons.iter().all(is_told).then(|| status.to_string())
+    });
+    let ended = navigator.ends();
+    assert_untold("the status", &status);
+    assert_untold("a file of navigator's state", &files_below(&site.path("state")));
+    let events = events.ended();
+    for line in events.stdout().lines() {
+        assert!(line.matches("\"reason\":").count() == 1, "one reason each: {line}");
+    }
+    for told in [&ended, &events] {
+        assert_untold_by(told);
+        assert!(!format!("{}{}", told.stdout(), told.stderr()).contains("203.0.113.7"), "{}", told.description);
+    }
 }
 
 #[test]

@@ -24,14 +24,14 @@ const SHOWN_CHARS: usize = 160;
 pub(super) async fn run(commands: &Commands, context: &CommandContext, command: &[Text], within: Duration) -> Result<(), String> {
     let (mut output, theirs) = CommandOutput::new().map_err(|error| format!("making a pipe: {}", words(&error)))?;
     let passed = SpawnExtras { output: Some(theirs), ..SpawnExtras::default() };
-    let mut command = commands.start(context, Purpose::Check, command, passed);
+    let mut started = commands.start(context, Purpose::Check, command, passed);
     let outcome = tokio::select! {
-        outcome = command.outcome(within) => outcome,
+        outcome = started.outcome(within) => outcome,
         never = output.drain() => match never {},
     };
     match outcome {
         Some(Ok(())) => Ok(()),
-        Some(Err(why)) => Err(match output.last_line() {
+        Some(Err(why)) => Err(match output.last_line(|line, is_cut| commands.without_secrets(line, is_cut, context, command)) {
             Some(line) => format!("{why}: {line}"),
             None => why,
         }),
@@ -43,13 +43,15 @@ pub(super) async fn run(commands: &Commands, context: &CommandContext, command: 
 struct CommandOutput {
     pipe: AsyncFd<OwnedFd>,
     tail: Vec<u8>,
+    /// The beginning is missing.
+    is_cut: bool,
 }
 
 impl CommandOutput {
     fn new() -> io::Result<(CommandOutput, OwnedFd)> {
         let (ours, theirs) = pipe::pair()?;
         let pipe = sys::readable(ours)?;
-        Ok((CommandOutput { pipe, tail: Vec::new() }, theirs))
+        Ok((CommandOutput { pipe, tail: Vec::new(), is_cut: false }, theirs))
     }
 
     /// Reads all output, so that a full pipe never blocks the command.
@@ -58,27 +60,30 @@ impl CommandOutput {
             let mut chunk = [0; 4096];
             match ready.try_io(|pipe| Ok(rustix::io::read(pipe, &mut chunk)?)) {
                 Ok(Ok(0) | Err(_)) => break,
-                Ok(Ok(count)) => self.tail = keep_last(std::mem::take(&mut self.tail), &chunk[..count]),
+                Ok(Ok(count)) => self.keep_last(&chunk[..count]),
                 Err(_would_block) => {}
             }
         }
         std::future::pending().await
     }
 
-    /// The last line that isn't blank. Call it when the command has ended.
-    fn last_line(mut self) -> Option<String> {
+    /// The last line that isn't blank, as the filter shows it. Call it when the command has ended.
+    fn last_line(mut self, filter: impl FnOnce(&str, bool) -> String) -> Option<String> {
         let mut chunk = [0; 4096];
         while let Ok(count @ 1..) = rustix::io::read(self.pipe.get_ref(), &mut chunk) {
-            self.tail = keep_last(std::mem::take(&mut self.tail), &chunk[..count]);
+            self.keep_last(&chunk[..count]);
         }
         let text = String::from_utf8_lossy(&self.tail).into_owned();
-        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
-        let plain = line.chars().filter(|char| !char.is_control());
+        let (place, line) = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).last()?;
+        let shown = filter(line, self.is_cut && place == 0);
+        let plain = shown.trim().chars().filter(|char| !char.is_control());
         Some(plain.take(SHOWN_CHARS).collect())
     }
-}
 
-fn keep_last(mut tail: Vec<u8>, chunk: &[u8]) -> Vec<u8> {
-    tail.extend_from_slice(chunk);
-    tail.split_off(tail.len().saturating_sub(TAIL_BYTES))
+    fn keep_last(&mut self, chunk: &[u8]) {
+        self.tail.extend_from_slice(chunk);
+        let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
+        self.is_cut |= surplus > 0;
+        self.tail.drain(..surplus);
+    }
 }

@@ -60,7 +60,8 @@ pub(super) fn resolve(address: &Address) -> Result<Address, String> {
         return Ok(Address::Ip(only));
     }
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-    Err(format!("`{}` means several addresses: write one of {}", name.shown(), addresses.join(", ")))
+    let which = if name.is_secret() { "them".to_owned() } else { addresses.join(", ") };
+    Err(format!("`{}` means several addresses: write one of {which}", name.shown()))
 }
 
 /// Opens a socket at a resolved address without a file, and listens there.
@@ -117,7 +118,7 @@ fn of_bind(error: Errno, address: SocketAddr) -> Failure {
         )),
         Errno::ADDRNOTAVAIL => Failure::Other(match address.ip() {
             IpAddr::V6(_) if !has_ipv6() => "this host has no IPv6".to_owned(),
-            ip => format!("this host has no address {ip}"),
+            _ => "this host doesn't have that address".to_owned(),
         }),
         Errno::AFNOSUPPORT => Failure::Other("this host has no IPv6".to_owned()),
         error => error.into(),

@@ -210,6 +210,7 @@ impl NotificationHandlers {
             Notification::Withdrawn(why) if announces_readiness => self.state.unready(why.to_owned()).await,
             Notification::Ready | Notification::Withdrawn(_) => {}
             Notification::Status(status) => {
+                let status = self.commands.without_secrets(&status, false, &self.context, &[]);
                 debug!(target: "managed_processes", name, status, "Notification");
                 if announces_readiness && !self.state.is_ready() {
                     self.state.unready(status).await;
