@@ -43,6 +43,8 @@ pub(super) struct Stat {
     pub(super) started: Option<u64>,
     /// Whether it has ended and is not reaped.
     pub(super) has_ended: bool,
+    /// How it ended, as a status of `wait(2)`; 0 also where we may not inspect it.
+    wait_status: i32,
     /// The size of its program's initial environment, in bytes; `None` in the middle of an exec, and while it ends.
     environment: Option<usize>,
 }
@@ -69,9 +71,17 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         has_executed: flags & NOT_EXECUTED == 0,
         started: field(22).and_then(|ticks| ticks.parse().ok()),
         has_ended: matches!(field(3)?, "Z" | "X"),
+        wait_status: field(52).and_then(|status| status.parse().ok()).unwrap_or(0),
         // An exec sets the two bounds of the environment one by one, and those of the code after them.
         environment: address(27).filter(|&end_of_code| end_of_code != 0).and_then(|_| address(51)?.checked_sub(address(50)?)),
     })
+}
+
+/// How a process ended that is not reaped yet, as a status of `wait(2)`. `None`: it runs or is reaped, or we may not inspect it.
+pub(super) fn wait_status(pid: u32) -> Option<i32> {
+    // To read this link takes the same permission; without it the status is shown as 0.
+    let may_inspect = || fs::read_link(format!("/proc/{pid}/ns/user")).is_ok();
+    stat(pid).filter(|stat| stat.has_ended && (stat.wait_status != 0 || may_inspect())).map(|stat| stat.wait_status)
 }
 
 /// Whether a process runs on with code of its own when it gets this signal: it catches it, or blocks it and may read it. Known
@@ -268,7 +278,7 @@ mod tests {
     #[test]
     fn a_command_name_can_not_forge_fields() {
         let text = b"42 (a) R 1 1 1 (b)) S 7 42 41 0 -1 4194560 103 0";
-        let stat = Stat { parent: 7, session: 41, has_executed: true, started: None, has_ended: false, environment: None };
+        let stat = Stat { parent: 7, session: 41, has_executed: true, started: None, has_ended: false, wait_status: 0, environment: None };
         assert_eq!(parse_stat(text), Some(stat));
         let text = b"42 (a) Z 7 42 41 0 -1 4194368 103 0";
         assert_eq!(parse_stat(text), Some(Stat { has_executed: false, has_ended: true, ..stat }));

@@ -33,7 +33,7 @@
 
 use super::proc::{self, Lineage};
 use crate::signals;
-use crate::sys;
+use crate::sys::{self, ExitKind};
 use reconcile::text::Name;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -99,12 +99,16 @@ impl ProcessHandle {
 
     /// Whether the process has not ended. Without a pidfd, an unreaped one counts as alive.
     pub(super) fn is_alive(&self) -> bool {
-        let ProcessHandle::Pidfd(pidfd) = self else { return true };
-        let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // A pidfd is readable once its process has ended. On an error the process counts as alive.
-        !matches!(poll(&mut polled, Some(&at_once)), Ok(1..))
+        if let ProcessHandle::Pidfd(pidfd) = self { !has_ended(pidfd) } else { true }
     }
+}
+
+/// Whether the process of a pidfd has ended, reaped or not.
+pub(super) fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(pidfd, PollFlags::IN)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // A pidfd is readable once its process has ended. On an error the process counts as alive.
+    matches!(poll(&mut polled, Some(&at_once)), Ok(1..))
 }
 
 /// A pidfd of the process that has this pid now, if there is one and pidfds are allowed.
@@ -123,6 +127,16 @@ pub(super) fn try_open(pid: u32) -> Result<OwnedFd, Errno> {
 /// Whether the process of a pidfd still has its pid: it lives, or is not reaped yet.
 pub(super) fn has_pid(pidfd: &OwnedFd) -> bool {
     sys::signal_pidfd(pidfd.as_fd(), 0).map_or_else(|error| error.raw_os_error() != Some(libc::ESRCH), |()| true)
+}
+
+/// How a process that isn't our child has ended. `None`: it runs, or that is not known. Before Linux 6.15 it is known only until
+/// its parent reaps it.
+pub(super) fn exit_kind(pid: u32, pidfd: &OwnedFd) -> Option<ExitKind> {
+    let of_reaped = || sys::pidfd::exit_kind(pidfd.as_fd()).ok().flatten();
+    // Its pid is its own until it is reaped.
+    let of_unreaped = || proc::wait_status(pid).filter(|_| has_pid(pidfd)).map(ExitKind::of_status);
+    // It may be reaped in between.
+    has_ended(pidfd).then(|| of_reaped().or_else(of_unreaped).or_else(of_reaped)).flatten()
 }
 
 /// The inode of a pidfd, which identifies the process within a boot; `None` before Linux 6.9, where all have the same inode.
@@ -205,6 +219,47 @@ pub(super) fn descend(lineage: &Lineage, roots: Vec<(u32, ProcessHandle)>) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Runs a script as a child of its child, says its pid, and reaps it once a line comes.
+    const PARENT: &str = r#"$| = 1; my $pid = fork() // die; exec("sh", "-c", $ARGV[0]) or die if !$pid;
+        print "$pid\n"; <STDIN>; waitpid $pid, 0; print "reaped\n"; <STDIN>"#;
+
+    /// Whether the kernel is of this version or later.
+    fn is_kernel(major: u32, minor: u32) -> bool {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let mut numbers = release.split(['.', '-']).map(|number| number.parse().expect("a release begins with two numbers"));
+        (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the test needs a child that starts another one, and reaps its own")]
+    fn the_end_of_a_process_with_another_parent_is_known() {
+        use std::io::{BufRead as _, BufReader, Write as _};
+        use std::process::{Command, Stdio};
+        for (script, kind) in [
+            ("exit 7", ExitKind::Code(7)),
+            ("exit 0", ExitKind::Code(0)),
+            ("kill -KILL $$", ExitKind::Signal(libc::SIGKILL)),
+        ] {
+            let mut parent = Command::new("perl");
+            parent.args(["-e", PARENT, script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut parent = parent.spawn().expect("`perl` can be run");
+            let mut said = BufReader::new(parent.stdout.take().expect("a pipe")).lines().map(|line| line.expect("text"));
+            let pid = said.next().expect("its first line").parse().expect("a pid");
+            let pidfd = try_open(pid).expect("it isn't reaped");
+            assert!(matches!(poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None), Ok(1)), "{script}: it ends");
+            assert_eq!(exit_kind(pid, &pidfd), Some(kind), "{script}: not reaped");
+            writeln!(parent.stdin.as_mut().expect("a pipe")).expect("it reads");
+            assert_eq!(said.next().as_deref(), Some("reaped"));
+            // Accepted of older kernels: they don't keep it.
+            let kept = is_kernel(6, 15).then_some(kind);
+            assert_eq!(exit_kind(pid, &pidfd), kept, "{script}: reaped");
+            drop(parent.stdin.take());
+            parent.wait().expect("it is our child");
+            let own = try_open(std::process::id()).expect("we exist");
+            assert_eq!(exit_kind(std::process::id(), &own), None, "we run");
+        }
+    }
 
     #[test]
     fn lists_and_scans_find_the_same_children() {

@@ -1,8 +1,8 @@
 //! The only unsafe code: system calls that no safe crate offers, each behind a safe function.
 //!
 //! [`clone`] starts a program by [`raw`] calls, directly in its control group where [`clone3`] can, and after another start where
-//! [`slot`] asks for that. [`accounts`] looks up users and groups, [`clock`] the local time, [`lease`] finds out whether a file has a writer. This file has
-//! the calls for reaping and signals. Nothing in this directory makes decisions or knows what a run is.
+//! [`slot`] asks for that. [`accounts`] looks up users and groups, [`clock`] the local time, [`lease`] finds out whether a file has a writer, [`pidfd`]
+//! how a process that isn't our child has ended. This file has the calls for reaping and signals. Nothing in this directory makes decisions or knows what a run is.
 #![expect(unsafe_code, reason = "clone, waitid with a pid in its answer, leases, and the account database have no safe wrapper")]
 
 pub(crate) mod accounts;
@@ -11,6 +11,7 @@ pub(crate) mod clone;
 mod clone3;
 pub(crate) mod credentials;
 pub(crate) mod lease;
+pub(crate) mod pidfd;
 mod raw;
 pub(crate) mod slot;
 

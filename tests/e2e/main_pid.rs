@@ -13,6 +13,23 @@ until_there("go");
 exit 0;
 "#;
 
+/// Hands over to a child of a child, and ends. The new main process ends by `end.sh` once `end` exists. Its parent reaps it only
+/// once `reap` exists.
+const HAND_OVER_TO_GRANDCHILD: &str = r#"use IO::Socket::UNIX;
+my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $ENV{NOTIFY_SOCKET}) or die;
+sub until_there { select undef, undef, undef, 0.02 until -e $_[0] }
+if (!fork()) {
+  my $pid = fork();
+  if (!$pid) { until_there("end"); exec "sh", "end.sh" }
+  $s->send("MAINPID=$pid\nREADY=1");
+  until_there("reap");
+  waitpid $pid, 0;
+  sleep 3600;
+}
+until_there("go");
+exit 0;
+"#;
+
 /// Names a process outside of its tree.
 const FOREIGN: &str = r#"use IO::Socket::UNIX;
 my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $ENV{NOTIFY_SOCKET}) or die;
@@ -60,6 +77,29 @@ fn one_that_ends_before_its_parent_gives_the_service_back() {
     site.write("go", "");
     assert_eq!(navigator.event("Process exited", "web").field("status"), Some("0"));
     navigator.ends();
+}
+
+/// The status is there without its parent's help, so this holds on every kernel.
+#[test]
+fn the_end_of_a_main_process_with_another_parent_is_known() {
+    for (end, field, value) in [("exit 7", "status", "7"), ("kill -KILL $$", "signal", "KILL")] {
+        let site = Site::new();
+        site.write("web.pl", HAND_OVER_TO_GRANDCHILD);
+        site.write("end.sh", end);
+        let navigator = site.start(&configuration("web.pl"));
+        let former = navigator.started("web");
+        let changed = navigator.event("Main process changed", "web");
+        site.write("go", "");
+        navigator.log().until("the end of the former main process", || {
+            let below = navigator.descendants();
+            below.iter().all(|process| process.pid != former).then_some(())
+        });
+        site.write("end", "");
+        let crashed = navigator.event("Process crashed", "web");
+        assert_eq!((crashed.field(field), crashed.pid()), (Some(value), changed.pid()), "{crashed:?}");
+        site.write("reap", "");
+        navigator.ends();
+    }
 }
 
 #[test]

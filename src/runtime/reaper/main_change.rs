@@ -1,10 +1,11 @@
 //! Another process of a tree becomes its main process, as a server does that replaces itself (`MAINPID=` of `sd_notify(3)`).
 //!
-//! The new main process may be a child of the old one. Its exit status is ours to read only once its parent has ended and it was
-//! handed to us. If it ends before, the old main process is the main process again.
+//! The new main process may be a child of the old one, or of another process. If the old one still runs when it ends, that is the
+//! main process again. Otherwise the end counts like any other; how it ended is read from its pidfd or from `/proc`, because only
+//! its parent can wait for it.
 
 use super::super::tree::{self, ProcessHandle};
-use super::{MainProcess, Reaper};
+use super::{MainProcess, Reaper, status};
 use reconcile::event::{Event, ExitStatus, Pid, RunId};
 
 impl Reaper {
@@ -47,7 +48,7 @@ impl Reaper {
     /// Takes the end of a main process that is not our child, so its parent reads its status.
     pub(super) fn foreign_main_ended(&mut self, pid: u32) {
         let Some(id) = self.main_pids.remove(&pid) else { return };
-        self.exits.forget(pid);
+        let pidfd = self.exits.forget(pid);
         let former = self.former_mains.iter().find(|&(_, &run)| run == id).map(|(&former, _)| former);
         if let Some((former, pidfd)) = former.and_then(|former| Some((former, tree::try_open(former).ok()?))) {
             return self.become_main(id, former, pidfd);
@@ -55,7 +56,8 @@ impl Reaper {
         if let Some(run) = self.set_main(id, MainProcess::Reaped) {
             run.forget(pid);
         }
-        self.events.push_back(Event::Exited { run: id, status: ExitStatus::Lost });
+        let how = pidfd.and_then(|pidfd| tree::exit_kind(pid, &pidfd));
+        self.events.push_back(Event::Exited { run: id, status: how.map_or(ExitStatus::Lost, status) });
     }
 
     /// Unreaped former main processes of a run.
