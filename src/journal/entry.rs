@@ -56,7 +56,7 @@ pub struct GroupDirectory {
 }
 
 /// A run, unique among all navigators of an instance.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunKey {
     /// The navigator that started it.
     pub life: String,
@@ -65,7 +65,7 @@ pub struct RunKey {
 }
 
 /// A main process, with everything that tells it from a later process with the same pid.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// Its run.
     pub key: RunKey,
@@ -80,6 +80,15 @@ pub struct Started {
     /// The directory of its control group, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaf: Option<String>,
+    /// The user that it was started as. This and what follows is `None` in the journals of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// The inodes of the pipes that are its standard output and error, if navigator reads them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipes: Option<[u64; 2]>,
+    /// The path of its notification socket, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<String>,
 }
 
 /// How a process is stopped.

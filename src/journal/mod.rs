@@ -250,7 +250,14 @@ mod tests {
 
     fn started(journal: &Journal, run: u64, name: &str) -> JournalEntry {
         let (ticks, inode) = (Some(7), None);
-        JournalEntry::Started(Started { key: journal.key(run), name: name.to_owned(), pid: 100, ticks, inode, leaf: None })
+        JournalEntry::Started(Started {
+            key: journal.key(run),
+            name: name.to_owned(),
+            pid: 100,
+            ticks,
+            inode,
+            ..Started::default()
+        })
     }
 
     fn definition(name: &str) -> Definition {
@@ -304,6 +311,22 @@ mod tests {
         let json = r#"{"wanted":{"shutdown_ms":5,"processes":[]}}"#;
         let (record, bad_lines) = Record::read(format!("{:016x} {json}\n", fnv1a(json.as_bytes())).as_bytes());
         assert_eq!((record.shutdown_timeout(), record.accepted(), bad_lines), (Some(Duration::from_millis(5)), None, 0));
+    }
+
+    #[test]
+    fn starts_of_other_versions_are_read() {
+        let known = r#""key":{"life":"a","run":1},"name":"web","pid":100,"ticks":null,"inode":7"#;
+        let key = RunKey { life: "a".to_owned(), run: 1 };
+        let older = Started { key, name: "web".to_owned(), pid: 100, inode: Some(7), ..Started::default() };
+        let (notify, pipes) = (Some("/tmp/1".to_owned()), Some([8, 9]));
+        let own = Started { uid: Some(33), pipes, notify, ..older.clone() };
+        let added = r#","uid":33,"pipes":[8,9],"notify":"/tmp/1""#;
+        for (further, started) in [("", older), (added, own.clone()), (&format!(r#"{added},"later":1"#), own.clone())] {
+            let json = format!(r#"{{"started":{{{known}{further}}}}}"#);
+            assert_eq!(serde_json::from_str::<JournalEntry>(&json).unwrap(), JournalEntry::Started(started), "{json}");
+        }
+        let line = JournalEntry::Started(own).line();
+        assert!(line.ends_with(&format!("{added}}}}}\n")), "{line}");
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! A pid read here may belong to another process a moment later. A caller verifies it before it acts on it; see [`super::tree`].
 
 use rustix::buffer::spare_capacity;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirEntryExt;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Reads a file of unknown length, mostly in one call. The standard library needs many small ones.
@@ -43,6 +45,8 @@ pub(super) struct Stat {
     pub(super) started: Option<u64>,
     /// Whether it has ended and is not reaped.
     pub(super) has_ended: bool,
+    /// Whether its main thread has begun to end.
+    pub(super) is_ending: bool,
     /// How it ended, as a status of `wait(2)`; 0 also where we may not inspect it.
     wait_status: i32,
     /// The size of its program's initial environment, in bytes; `None` in the middle of an exec, and while it ends.
@@ -54,6 +58,8 @@ pub(super) fn stat(pid: u32) -> Option<Stat> {
     parse_stat(&read_file(format!("/proc/{pid}/stat")).ok()?)
 }
 
+/// The kernel's `PF_EXITING` in the field `flags` of `proc(5)`.
+const ENDING: u32 = 0x4;
 /// The kernel's `PF_FORKNOEXEC` in the field `flags` of `proc(5)`. It is set until an exec, and can be read after the end.
 const NOT_EXECUTED: u32 = 0x40;
 
@@ -71,6 +77,7 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         has_executed: flags & NOT_EXECUTED == 0,
         started: field(22).and_then(|ticks| ticks.parse().ok()),
         has_ended: matches!(field(3)?, "Z" | "X"),
+        is_ending: flags & ENDING != 0,
         wait_status: field(52).and_then(|status| status.parse().ok()).unwrap_or(0),
         // An exec sets the two bounds of the environment one by one, and those of the code after them.
         environment: address(27).filter(|&end_of_code| end_of_code != 0).and_then(|_| address(51)?.checked_sub(address(50)?)),
@@ -115,13 +122,48 @@ pub(super) fn all_pids() -> impl Iterator<Item = (u32, u64)> {
 /// The sockets that a process has open: the descriptor and the inode of each. `None`: it can't be inspected, for instance because
 /// it has ended.
 pub(super) fn sockets(pid: u32) -> Option<Vec<(i32, u64)>> {
-    let entries: Vec<fs::DirEntry> = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten().collect();
-    let socket = |entry: &fs::DirEntry| {
-        let target = fs::read_link(entry.path()).ok()?;
-        let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()?;
-        Some((entry.file_name().to_str()?.parse().ok()?, inode))
-    };
-    (!entries.is_empty()).then(|| entries.iter().filter_map(socket).collect())
+    let targets: Vec<_> = descriptors(pid).ok()?.collect();
+    let sockets = targets.iter().filter_map(|(number, target)| Some((*number, inode(target.as_ref().ok()?, "socket")?)));
+    (!targets.is_empty()).then(|| sockets.collect())
+}
+
+/// The pipes that a process has open: the descriptor and the inode of each.
+///
+/// # Errors
+/// It has been reaped, or we may not inspect it.
+pub(super) fn pipes(pid: u32) -> io::Result<Vec<(i32, u64)>> {
+    let mut pipes = Vec::new();
+    for (number, target) in descriptors(pid)? {
+        match target {
+            Ok(target) => pipes.extend(inode(&target, "pipe").map(|inode| (number, inode))),
+            // It was closed since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(pipes)
+}
+
+/// What the descriptors of a process lead to.
+fn descriptors(pid: u32) -> io::Result<impl Iterator<Item = (i32, io::Result<PathBuf>)>> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"))?;
+    Ok(entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        Some((entry.file_name().to_str()?.parse().ok()?, fs::read_link(entry.path())))
+    }))
+}
+
+/// The inode in a target such as `pipe:[4711]`.
+fn inode(target: &Path, kind: &str) -> Option<u64> {
+    target.to_str()?.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Opens a pipe of our own again, with other flags.
+///
+/// # Errors
+/// Those of `open(2)`; there may be no `/proc`.
+pub(super) fn reopen(pipe: impl AsFd, flags: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(format!("/proc/self/fd/{}", pipe.as_fd().as_raw_fd()), flags, Mode::empty())
 }
 
 /// The number given to the newest process or thread of this pid namespace. While it stays the same, none is created.
@@ -278,7 +320,16 @@ mod tests {
     #[test]
     fn a_command_name_can_not_forge_fields() {
         let text = b"42 (a) R 1 1 1 (b)) S 7 42 41 0 -1 4194560 103 0";
-        let stat = Stat { parent: 7, session: 41, has_executed: true, started: None, has_ended: false, wait_status: 0, environment: None };
+        let stat = Stat {
+            parent: 7,
+            session: 41,
+            has_executed: true,
+            started: None,
+            has_ended: false,
+            is_ending: false,
+            wait_status: 0,
+            environment: None,
+        };
         assert_eq!(parse_stat(text), Some(stat));
         let text = b"42 (a) Z 7 42 41 0 -1 4194368 103 0";
         assert_eq!(parse_stat(text), Some(Stat { has_executed: false, has_ended: true, ..stat }));

@@ -10,7 +10,7 @@ use super::output::Outputs;
 use super::proc::{self, Stat};
 use super::queue::SpawnQueue;
 use super::sockets::{SocketTask, Sockets, SocketsRequest};
-use super::spawn::{self, NotSpawned, SpawnContext, SpawnParameters, SpawnSlot};
+use super::spawn::{self, NotSpawned, SpawnContext, SpawnParameters, SpawnSlot, Spawned};
 use super::spawn_extras::SpawnExtras;
 use super::tree;
 use crate::journal::{Journal, JournalEntry, Started};
@@ -19,6 +19,7 @@ use reconcile::event::{Event, Refusal, RunId};
 use reconcile::spec::Spec;
 use reconcile::text::Text;
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::fstat;
 use std::io;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use tokio::sync::mpsc::UnboundedSender;
@@ -217,24 +218,27 @@ fn start(
 ) -> SpawnReport {
     let outcome = sockets
         .map_err(|why| NotSpawned { has_child: false, why })
-        .and_then(|sockets| start_program(request, &sockets, spawn_context, spawn_slot, &context.outputs));
+        .and_then(|sockets| start_program(request, &sockets, spawn_context, spawn_slot, context));
     if let Err(NotSpawned { why: Refusal::CommandNotFound { command, path }, .. }) = &outcome {
         tracing::debug!(target: "managed_processes", name = request.spec.name.as_str(), command, path, "Searched PATH");
     }
     request.slot.end();
-    // Before it counts as started.
-    let outcome = outcome.inspect(|running| record_start(&context.journal, request, running));
+    let outcome = outcome.map(|(running, started)| {
+        // Before it counts as started.
+        context.journal.record_and_wait(JournalEntry::Started(started));
+        running
+    });
     SpawnReport { run: request.run, outcome }
 }
 
-/// Makes the control group, starts the program in it, and has its output read.
+/// Makes the control group, starts the program in it, and has its output read. Also returns what is to be recorded.
 fn start_program(
     request: &SpawnRequest,
     sockets: &[Arc<OwnedFd>],
     spawn_context: &SpawnContext<'_>,
     spawn_slot: &mut SpawnSlot,
-    outputs: &Outputs,
-) -> Result<RunningProcess, NotSpawned> {
+    context: &SpawnerContext,
+) -> Result<(RunningProcess, Started), NotSpawned> {
     if request.slot.is_cancelled() {
         let (stage, error) = ("starting".to_owned(), "it was killed before its child was made".to_owned());
         return Err(NotSpawned { has_child: false, why: Refusal::Failed { stage, error } });
@@ -243,15 +247,18 @@ fn start_program(
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(log_missing_group).ok());
     let SpawnRequest { mark, slot, extras, after, .. } = request;
     let start = SpawnParameters { mark, slot, group: group.as_ref().map(AsFd::as_fd), extras, sockets, after };
-    spawn::spawn(exec, &start, spawn_context, spawn_slot).map(|spawned| {
+    spawn::spawn(exec, &start, spawn_context, spawn_slot).map(|mut spawned| {
+        spawned.pidfd = spawned.pidfd.or_else(|| open_child(spawned.pid));
         if let Some(error) = spawned.group_error {
             log_missing_group(&io::Error::from_raw_os_error(error));
         }
+        let started = record_of(request, &context.journal, &spawned);
+        let (name, outputs) = (&request.spec.name, &context.outputs);
         match spawned.output {
-            Some(pipes) => outputs.read(&request.spec.name, &exec.output, extras.log_matcher.as_ref(), &spawned.identity, pipes),
-            None => outputs.mark_silent(&request.spec.name),
+            Some(pipes) => outputs.read(name, &exec.output, extras.log_matcher.as_ref(), &spawned.identity, pipes),
+            None => outputs.mark_silent(name),
         }
-        RunningProcess { pid: spawned.pid, pidfd: spawned.pidfd.or_else(|| open_child(spawned.pid)) }
+        (RunningProcess { pid: spawned.pid, pidfd: spawned.pidfd }, started)
     })
 }
 
@@ -261,18 +268,21 @@ fn log_missing_group(error: &io::Error) {
     SAID.call_once(|| tracing::warn!(target: "navigator", %error, "Running processes without control groups"));
 }
 
-/// Records a main process, with everything that tells it from a later process with the same pid.
-fn record_start(journal: &Journal, request: &SpawnRequest, &RunningProcess { pid, ref pidfd }: &RunningProcess) {
-    let inode = pidfd.as_ref().and_then(tree::inode);
-    let ticks = if inode.is_some() { None } else { start_time(pid) };
-    journal.record_and_wait(JournalEntry::Started(Started {
+/// The record of a main process: what tells it from a later process with the same pid, and what connects it with navigator.
+fn record_of(request: &SpawnRequest, journal: &Journal, spawned: &Spawned) -> Started {
+    let inode = spawned.pidfd.as_ref().and_then(tree::inode);
+    let pipe_inodes = |[out, err]: &[OwnedFd; 2]| Some([fstat(out).ok()?.st_ino, fstat(err).ok()?.st_ino]);
+    Started {
         key: journal.key(request.run.0),
         name: request.spec.name.to_string(),
-        pid,
-        ticks,
+        pid: spawned.pid,
+        ticks: if inode.is_some() { None } else { start_time(spawned.pid) },
         inode,
         leaf: request.leaf.as_ref().map(|leaf| leaf.directory().display().to_string()),
-    }));
+        uid: Some(spawned.identity.user.unwrap_or_else(|| rustix::process::geteuid().as_raw())),
+        pipes: spawned.output.as_ref().and_then(pipe_inodes),
+        notify: request.extras.socket.as_ref().map(|path| path.display().to_string()),
+    }
 }
 
 /// The start time of a child. It may have been reaped by now; a later process with its pid is not our child.

@@ -236,11 +236,9 @@ mod tests {
     fn the_end_of_a_process_with_another_parent_is_known() {
         use std::io::{BufRead as _, BufReader, Write as _};
         use std::process::{Command, Stdio};
-        for (script, kind) in [
-            ("exit 7", ExitKind::Code(7)),
-            ("exit 0", ExitKind::Code(0)),
-            ("kill -KILL $$", ExitKind::Signal(libc::SIGKILL)),
-        ] {
+        for (script, kind) in
+            [("exit 7", ExitKind::Code(7)), ("exit 0", ExitKind::Code(0)), ("kill -KILL $$", ExitKind::Signal(libc::SIGKILL))]
+        {
             let mut parent = Command::new("perl");
             parent.args(["-e", PARENT, script]).stdin(Stdio::piped()).stdout(Stdio::piped());
             let mut parent = parent.spawn().expect("`perl` can be run");

@@ -38,7 +38,11 @@ pub(crate) fn exit_kind(pidfd: BorrowedFd<'_>) -> io::Result<Option<ExitKind>> {
 impl ExitKind {
     /// The meaning of a status of `wait(2)` of a process that has ended.
     pub(crate) fn of_status(status: i32) -> ExitKind {
-        if libc::WIFSIGNALED(status) { ExitKind::Signal(libc::WTERMSIG(status)) } else { ExitKind::Code(libc::WEXITSTATUS(status)) }
+        if libc::WIFSIGNALED(status) {
+            ExitKind::Signal(libc::WTERMSIG(status))
+        } else {
+            ExitKind::Code(libc::WEXITSTATUS(status))
+        }
     }
 }
 

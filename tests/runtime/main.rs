@@ -12,6 +12,7 @@ mod inherited;
 mod output;
 mod panics;
 mod probes;
+mod records;
 mod refused;
 mod server;
 mod socket_paths;

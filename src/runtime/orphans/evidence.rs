@@ -129,7 +129,7 @@ mod tests {
     fn journal() -> String {
         let started = |run, name: &str, pid| {
             let (ticks, inode) = (Some(1000 + u64::from(pid)), Some(5000 + u64::from(pid)));
-            JournalEntry::Started(Started { key: key(run), name: name.to_owned(), pid, ticks, inode, leaf: None })
+            JournalEntry::Started(Started { key: key(run), name: name.to_owned(), pid, ticks, inode, ..Started::default() })
         };
         let life = JournalEntry::Life { life: FORMER.to_owned(), boot: "boot".to_owned(), groups: None };
         [life, started(1, "db", 100), started(2, "web", 200)].iter().map(JournalEntry::line).collect()
@@ -228,7 +228,7 @@ mod tests {
         let unknown_inode = SeenProcess { inode: None, ..seen(200) };
         let [_, marker] = lives();
         assert_eq!(claimed_lines(&marker, &[unknown_start, unknown_inode], 9), Vec::<String>::new());
-        let recorded = Started { key: key(1), name: "db".to_owned(), pid: 100, ticks: None, inode: None, leaf: None };
+        let recorded = Started { key: key(1), name: "db".to_owned(), pid: 100, ..Started::default() };
         assert!(!is_recorded_main(&recorded, &SeenProcess { started: None, inode: None, ..seen(100) }));
         let by_inode = Started { inode: Some(7), ..recorded };
         assert!(is_recorded_main(&by_inode, &SeenProcess { inode: Some(7), ..seen(100) }));
