@@ -36,6 +36,8 @@ mod sockets;
 mod spawn;
 mod spawn_extras;
 mod spawners;
+#[cfg_attr(not(test), expect(dead_code, reason = "the adoption of running processes will call it"))]
+mod take_back;
 mod tree;
 
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
