@@ -22,6 +22,7 @@ mod mark;
 mod orphans;
 mod output;
 mod pause;
+mod pipes;
 mod platform;
 mod probe;
 mod proc;

@@ -6,6 +6,7 @@
 
 use super::environment::{Inherited, ProgramEnvironment};
 use super::launcher::Launcher;
+use super::pipes;
 use super::refusal::{self, Attempt};
 use super::spawn_extras::SpawnExtras;
 use crate::access::identity::{Identity, IdentityError};
@@ -19,7 +20,6 @@ use reconcile::text::Text;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{DupFlags, Errno, dup3, fcntl_dupfd_cloexec};
-use rustix::pipe::{PipeFlags, pipe_with};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr};
@@ -389,12 +389,8 @@ impl StdioFds {
     /// The pipes belong to the process's user, so that it may open `/dev/stdout`.
     fn pipes(&mut self, identity: &Identity) -> Result<[OwnedFd; 2], Errno> {
         let [_, out, err] = &mut self.0;
-        let (our_out, child_out) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (our_err, child_err) = pipe_with(PipeFlags::CLOEXEC)?;
-        // Only our ends: programs expect that writing their output blocks.
-        for our_end in [&our_out, &our_err] {
-            rustix::fs::fcntl_setfl(our_end, OFlags::NONBLOCK)?;
-        }
+        let (our_out, child_out) = pipes::lasting()?;
+        let (our_err, child_err) = pipes::lasting()?;
         identity.own(&child_out)?;
         identity.own(&child_err)?;
         dup3(child_out, out, DupFlags::CLOEXEC)?;

@@ -44,6 +44,7 @@ mod session;
 mod signals;
 mod stack;
 mod stuck;
+mod survivors;
 mod terminal;
 mod tiers;
 mod transcripts;

@@ -23,6 +23,7 @@ mod watchdog;
 pub(super) use log_matcher::{LogMatcher, PartialLine};
 
 use super::commands::{CommandContext, Commands};
+use super::pipes;
 use super::spawn_extras::SpawnExtras;
 use check::Checks;
 use notify::Notifications;
@@ -111,7 +112,7 @@ impl Prober {
     pub(super) fn prepare(&self, run: RunId, spec: &Arc<Spec>) -> Result<SpawnExtras, (&'static str, io::Error)> {
         let (mut passed, mut announcements) = (SpawnExtras::default(), Announcements::default());
         if let Some(Announce::Fd(number)) = spec.exec.announce {
-            let (ours, theirs) = pipe::pair().map_err(|error| ("making the pipe of `ready.fd`", error))?;
+            let (ours, theirs) = pipes::lasting().map_err(|error| ("making the pipe of `ready.fd`", error.into()))?;
             announcements.pipe = Some(ours);
             passed.descriptor = Some((theirs, number));
         }

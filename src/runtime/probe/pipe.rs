@@ -1,4 +1,5 @@
-//! Pipes from a program to the loop, for readiness by descriptor (`ready.fd`, a newline as in s6) and for the output of check commands.
+//! Pipes from a program to the loop, for the output of check commands, and what comes from the one for readiness by descriptor
+//! (`ready.fd`, a newline as in s6).
 
 use crate::sys;
 use rustix::fd::OwnedFd;
@@ -6,7 +7,7 @@ use rustix::fs::OFlags;
 use rustix::pipe::PipeFlags;
 use std::io;
 
-/// The read end, which is non-blocking, and the write end, which is not.
+/// The read end, which is non-blocking, and the write end, which is not. A command that writes to it ends with navigator.
 pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK)?;
