@@ -171,7 +171,7 @@ impl Runtime {
         let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), orphans: Mutex::new(orphans), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners), SecretFilter::of(std::env::vars_os()));
         let orders = RunOrders::new(Arc::clone(&shared), commands.clone(), news.clone());
-        let prober = Prober::new(commands.clone(), news.clone(), setup.state);
+        let prober = Prober::new(commands.clone(), news.clone(), setup.state, setup.journal.author().clone());
         let observers = RunObservers { commands, prober, spawners: Arc::clone(&spawners) };
         let (pass_done, reap_passes) = watch::channel(());
         let signals = ReapSignals { child_signal, main_exits, emptied_groups, outcomes };

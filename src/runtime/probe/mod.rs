@@ -25,6 +25,7 @@ pub(super) use log_matcher::{LogMatcher, PartialLine};
 use super::commands::{CommandContext, Commands};
 use super::pipes;
 use super::spawn_extras::SpawnExtras;
+use crate::journal::Author;
 use check::Checks;
 use notify::Notifications;
 use probe_state::ProbeState;
@@ -100,8 +101,8 @@ impl Drop for Task {
 
 impl Prober {
     /// `state`: the directory for sockets if the one for temporary files can't be written.
-    pub(super) fn new(commands: Commands, events: Sender<Event>, state: PathBuf) -> Prober {
-        let notifications = Arc::new(Notifications::new(state));
+    pub(super) fn new(commands: Commands, events: Sender<Event>, state: PathBuf, author: Author) -> Prober {
+        let notifications = Arc::new(Notifications::new(state, author));
         Prober { checks: Checks::new(commands), events, notifications, runs: Arc::default() }
     }
 
@@ -202,6 +203,7 @@ impl Prober {
     /// Ends the tasks of all runs.
     pub(super) fn finish(&self) {
         self.lock().clear();
+        self.notifications.finish();
     }
 
     /// The context for commands of a run.

@@ -15,6 +15,7 @@ mod message;
 use super::probe_state::ProbeState;
 use super::watchdog::Watchdog;
 use crate::error_text::words;
+use crate::journal::Author;
 use crate::runtime::commands::{CommandContext, Commands};
 use crate::runtime::proc;
 use crate::sys;
@@ -24,16 +25,18 @@ use message::{Notification, parse};
 use reconcile::event::RunId;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, fchmod};
+use rustix::io::Errno;
 use rustix::net::sockopt::set_socket_passcred;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, UCred, bind,
     recvmsg, socket_with,
 };
+use rustix::process::geteuid;
 use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::unix::AsyncFd;
@@ -49,26 +52,62 @@ const MAX_DESCRIPTORS: usize = 253;
 pub(super) struct Notifications {
     /// The state directory: used if the directory for temporary files can't be written.
     state: PathBuf,
+    author: Author,
     directory: Mutex<Option<SocketDirectory>>,
 }
 
 impl Notifications {
-    pub(super) fn new(state: PathBuf) -> Notifications {
-        Notifications { state, directory: Mutex::default() }
+    pub(super) fn new(state: PathBuf, author: Author) -> Notifications {
+        Notifications { state, author, directory: Mutex::default() }
     }
 
     /// Creates the socket of a run; the first call also creates the directory.
     pub(super) fn open(&self, run: RunId) -> io::Result<Socket> {
+        // A path is short, so some digits have to tell this life from earlier ones, whose processes may live.
+        let life = &self.author.life[..8.min(self.author.life.len())];
+        Socket::open(self.directory()?.join(format!("{life}.{}", run.0)))
+    }
+
+    /// Opens again the socket of a process that has outlived the navigator that started it, at its recorded path. `owner` is the
+    /// user that the process was started as. A process that keeps a connection to the former socket isn't heard.
+    ///
+    /// # Errors
+    /// The path is not in our directory, because it has another name now, or the socket can't be created.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the adoption of running processes will call it"))]
+    pub(super) fn reopen(&self, path: &Path, owner: u32) -> io::Result<Socket> {
+        let directory = self.directory()?;
+        if path.parent() != Some(&directory) || path.file_name().is_none() {
+            let why = format!("`{}` is not in `{}`, where sockets are now", path.display(), directory.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let socket = Socket::open(path.to_owned())?;
+        if owner != geteuid().as_raw() {
+            lchown(path, Some(owner), None)?;
+        }
+        Ok(socket)
+    }
+
+    /// No process is left: removes also what a killed navigator has left, if this one needed no sockets.
+    pub(super) fn finish(&self) {
+        if self.directory.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+            for base in [&std::env::temp_dir(), &self.state] {
+                SocketDirectory::remove_left(base, &self.author.instance);
+            }
+        }
+    }
+
+    fn directory(&self) -> io::Result<PathBuf> {
         let mut directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
         let directory = match &mut *directory {
             Some(directory) => directory,
-            none => none.insert(self.make_directory()?),
+            none => none.insert(self.open_directory()?),
         };
-        Socket::open(directory.path.join(run.0.to_string()))
+        Ok(directory.path.clone())
     }
 
-    fn make_directory(&self) -> io::Result<SocketDirectory> {
-        SocketDirectory::make(&std::env::temp_dir()).or_else(|_| SocketDirectory::make_in_state(&self.state))
+    fn open_directory(&self) -> io::Result<SocketDirectory> {
+        let instance = &self.author.instance;
+        SocketDirectory::open(&std::env::temp_dir(), instance).or_else(|_| SocketDirectory::open_in_state(&self.state, instance))
     }
 }
 
@@ -87,7 +126,15 @@ impl Socket {
         // The file gets the mode of the bound socket, less the umask: others can never open it, not even between two calls.
         // (Changing the umask would affect all threads.)
         fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
-        bind(&socket, &SocketAddrUnix::new(&path)?)?;
+        let address = SocketAddrUnix::new(&path)?;
+        match bind(&socket, &address) {
+            Err(Errno::ADDRINUSE) => {
+                // A killed navigator has left it.
+                std::fs::remove_file(&path)?;
+                bind(&socket, &address)?;
+            }
+            bound => bound?,
+        }
         // The umask may have removed bits of the owner.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         Ok(Socket { socket: sys::readable(socket)?, path })
@@ -181,7 +228,7 @@ impl NotificationHandlers {
         let Some(leader) = self.context.main_pid.map(|pid| pid.0) else { return false };
         let user = sender.uid.as_raw();
         let process_user = std::fs::metadata(format!("/proc/{leader}")).ok().map(|stat| stat.uid());
-        let trusted = [Some(0), Some(rustix::process::geteuid().as_raw()), process_user];
+        let trusted = [Some(0), Some(geteuid().as_raw()), process_user];
         trusted.contains(&Some(user)) || proc::is_below(sender.pid.as_raw_nonzero().get().cast_unsigned(), leader)
     }
 
@@ -241,10 +288,15 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixDatagram;
 
+    /// An instance of this test's own.
+    fn author(instance: &str) -> Author {
+        Author { instance: format!("{instance}-{}", std::process::id()), life: "0123456789abcdef".to_owned() }
+    }
+
     #[test]
     fn messages_carry_their_sender_and_sockets_are_removed() {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
-        let notifications = Notifications::new(std::env::temp_dir());
+        let notifications = Notifications::new(std::env::temp_dir(), author("senders"));
         let path = tokio.block_on(async {
             let socket = notifications.open(RunId(7)).expect("a socket");
             let sender = UnixDatagram::unbound().expect("a socket");
@@ -262,5 +314,39 @@ mod tests {
         assert_eq!(std::fs::metadata(&directory).expect("it stays").permissions().mode() & 0o777, 0o711);
         drop(notifications);
         assert!(!directory.exists(), "the directory was not removed");
+    }
+
+    #[test]
+    fn a_process_that_outlived_a_navigator_is_heard_again() {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
+        let (first, next) = (author("survivors"), Author { life: "fedcba9876543210".to_owned(), ..author("survivors") });
+        let directory = std::env::temp_dir().join(format!("navigator-notify-{}", first.instance));
+        std::fs::create_dir(&directory).expect("its name is new");
+        let sender = UnixDatagram::unbound().expect("a socket");
+        let path = directory.join("01234567.7");
+        drop(UnixDatagram::bind(&path).expect("it is new"));
+        sender.send_to(b"READY=1", &path).expect_err("the first navigator was killed");
+        let owner = if geteuid().is_root() { 65534 } else { geteuid().as_raw() };
+        tokio.block_on(async {
+            let notifications = Notifications::new(std::env::temp_dir(), next);
+            let reopened = notifications.reopen(&path, owner).expect("it is in our directory");
+            let stat = std::fs::metadata(&path).expect("it is bound");
+            assert_eq!((stat.uid(), stat.permissions().mode() & 0o777), (owner, 0o600));
+            let started = notifications.open(RunId(7)).expect("a socket");
+            assert_eq!((started.path().parent(), started.path() == path), (path.parent(), false), "a run of the same number");
+            sender.send_to(b"WATCHDOG=1", &path).expect("it is open");
+            assert_eq!(reopened.receive().await.expect("a message").0, b"WATCHDOG=1");
+            // A file that a navigator of the same life left is replaced, too.
+            drop(UnixDatagram::bind(directory.join("fedcba98.8")).expect("it is new"));
+            notifications.open(RunId(8)).expect("a socket");
+            for outside in [directory.clone(), directory.join(".."), directory.join("a/b"), "/tmp/7".into(), "7".into()] {
+                let error = notifications.reopen(&outside, owner).expect_err("it is elsewhere");
+                assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}", outside.display());
+            }
+        });
+        assert!(!directory.exists(), "the directory was not removed");
+        std::fs::create_dir(&directory).expect("it is removed");
+        Notifications::new(std::env::temp_dir(), first).finish();
+        assert!(!directory.exists(), "a navigator without notifications leaves nothing either");
     }
 }
