@@ -29,28 +29,28 @@ const READ_END: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CL
 /// The kernel doesn't let us find out, or out of descriptors.
 pub(super) fn pipes(main: &OwnedFd, pid: u32, others: &[u32], recorded: [u64; 2]) -> io::Result<[OwnedFd; 2]> {
     let [out, err] = recorded;
-    let read_end = |number, inode| read_end(main, pid, others, Wanted { number, inode });
+    let read_end = |number, inode| read_end(main, pid, others, LostPipe { number, inode });
     Ok([read_end(1, out)?, read_end(2, err)?])
 }
 
 /// A pipe that is searched.
 #[derive(Clone, Copy)]
-struct Wanted {
+struct LostPipe {
     /// The descriptor that the program got it as.
     number: i32,
     inode: u64,
 }
 
-fn read_end(main: &OwnedFd, pid: u32, others: &[u32], wanted: Wanted) -> io::Result<OwnedFd> {
+fn read_end(main: &OwnedFd, pid: u32, others: &[u32], lost: LostPipe) -> io::Result<OwnedFd> {
     let mut refused = None;
-    match open_in(main, pid, wanted) {
+    match open_in(main, pid, lost) {
         Ok(Some(found)) => return Ok(found),
         Ok(None) => {}
         Err(error) => refused = Some(error),
     }
     for &other in others {
         let found = match tree::try_open(other) {
-            Ok(pidfd) => open_in(&pidfd, other, wanted),
+            Ok(pidfd) => open_in(&pidfd, other, lost),
             Err(Errno::SRCH | Errno::INVAL) => Ok(None),
             Err(error) => Err(error.into()),
         };
@@ -70,21 +70,21 @@ fn ended() -> io::Result<OwnedFd> {
 }
 
 /// Opens a pipe that a process has open; `None`: it has it no more.
-fn open_in(process: &OwnedFd, pid: u32, wanted: Wanted) -> io::Result<Option<OwnedFd>> {
-    let found = search(process, pid, wanted);
+fn open_in(process: &OwnedFd, pid: u32, lost: LostPipe) -> io::Result<Option<OwnedFd>> {
+    let found = search(process, pid, lost);
     // A process that ends has closed everything, and may not be inspected any more.
     let is_over = || tree::has_ended(process) || proc::stat(pid).is_none_or(|stat| stat.is_ending);
     if found.is_err() && is_over() { Ok(None) } else { found }
 }
 
-fn search(process: &OwnedFd, pid: u32, wanted: Wanted) -> io::Result<Option<OwnedFd>> {
-    let at_first = open(process, pid, wanted.number, wanted.inode)?;
+fn search(process: &OwnedFd, pid: u32, lost: LostPipe) -> io::Result<Option<OwnedFd>> {
+    let at_first = open(process, pid, lost.number, lost.inode)?;
     if at_first.is_some() {
         return Ok(at_first);
     }
     for (number, inode) in proc::pipes(pid)? {
         // The descriptor may have changed since.
-        if inode == wanted.inode
+        if inode == lost.inode
             && let Some(found) = open(process, pid, number, inode)?
         {
             return Ok(Some(found));

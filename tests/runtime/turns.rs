@@ -86,10 +86,10 @@ fn after_a_start_that_fails_early_the_next_one_still_waits_for_earlier_ones() {
     for early in [unknown, nowhere, mute] {
         on_host("early", async |host| {
             let (program, holder) = hanging(host).await;
-            let directory = announced_in(host).await;
+            let socket = announced_at(host).await;
             let slow = host.spawn(sleeper("slow", &program));
-            // Its socket can't be made, because the file exists.
-            fs::write(directory.join((slow.0 + 1).to_string()), "").expect("a file");
+            // Its socket can't be made, because a directory has its path.
+            fs::create_dir(socket.with_extension((slow.0 + 1).to_string())).expect("a directory");
             let early = host.spawn_after(early, slow);
             let next = host.spawn_after(script("next", "exec sleep 3600"), early);
             host.until_waiting(1).await;
@@ -110,14 +110,13 @@ fn with(change: impl FnOnce(&mut Spec)) -> Spec {
     spec
 }
 
-/// The directory of the notification sockets.
-async fn announced_in(host: &mut Host) -> PathBuf {
+/// The path of a notification socket, which ends in the number of its run.
+async fn announced_at(host: &mut Host) -> PathBuf {
     let said = host.fifo("said");
     let mut teller = script("teller", &format!("echo $NOTIFY_SOCKET > {}", said.display()));
     teller.exec.announce = Some(Announce::Notify);
     host.spawn(teller);
-    let socket = PathBuf::from(host.read_fifo(&said).await.trim_end());
-    socket.parent().expect("a directory").to_owned()
+    PathBuf::from(host.read_fifo(&said).await.trim_end())
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Notifications {
 
     /// Creates the socket of a run; the first call also creates the directory.
     pub(super) fn open(&self, run: RunId) -> io::Result<Socket> {
-        // A path is short, so some digits have to tell this life from earlier ones, whose processes may live.
+        // A path is short, so a few digits tell this life from earlier ones: their processes may live.
         let life = &self.author.life[..8.min(self.author.life.len())];
         Socket::open(self.directory()?.join(format!("{life}.{}", run.0)))
     }
