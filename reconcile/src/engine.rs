@@ -234,6 +234,12 @@ impl Engine {
         names.into_iter().map(|name| (name.clone(), change_of(name))).collect()
     }
 
+    /// Whether a configuration has the same definition of a process as the file.
+    pub(crate) fn has_same_definition(&self, wanted: &Desired, name: &Name) -> bool {
+        let spec = |desired: &Desired| desired.get(name).map(|entry| entry.spec.clone());
+        spec(wanted) == spec(&self.file)
+    }
+
     pub(crate) fn generation_of(&self, name: &Name) -> u64 {
         self.since.get(name).copied().unwrap_or(self.generation)
     }

@@ -78,13 +78,15 @@ pub struct SocketEffect {
     pub to: Option<Name>,
 }
 
-/// A process that goes on running with its former definition.
+/// A process that goes on running as before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaleProcess {
     /// The process.
     pub name: Name,
     /// The fields in which the file differs from what runs.
     pub fields: Vec<Difference>,
+    /// Why it would be changed otherwise; `None`: its definition is the same.
+    pub reason: Option<Reason>,
 }
 
 /// What would be done to a process.
@@ -141,7 +143,6 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
     let mut waves = preview(engine, now, wanted.clone());
     let steps = Steps::of(&waves);
     let mut effects: Vec<(Option<usize>, Effect)> = Vec::new();
-    let mut stale = Vec::new();
     for (name, change) in &changes {
         let own = steps.0.get(name);
         let own =
@@ -171,24 +172,50 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
                 effects.push(effect(kind, why, fields));
             }
             // It may be restarted along with a dependency.
-            ChangeClass::Stale(fields) => match kind_and_reason(own) {
-                Some((kind, why)) => effects.push(effect(kind, why, fields)),
-                None => stale.push(StaleProcess { name: name.clone(), fields: fields.clone() }),
-            },
+            ChangeClass::Stale(fields) => effects.extend(kind_and_reason(own).map(|(kind, why)| effect(kind, why, fields))),
             // It may be restarted along with a dependency, or have waited for one that starts now.
             ChangeClass::Keep => effects.extend(kind_and_reason(own).map(|(kind, why)| effect(kind, why, &[]))),
         }
     }
+    let effects_of: BTreeSet<Name> = effects.iter().map(|(_, effect)| effect.name.clone()).collect();
+    let mut stale = stale_processes(engine, wanted, &changes);
+    stale.retain(|stale| !effects_of.contains(&stale.name));
     effects.sort_by_key(|(last, _)| *last);
     let effects: Vec<Effect> = effects.into_iter().map(|(_, effect)| effect).collect();
-    let of_effects: BTreeSet<&Name> = effects.iter().map(|effect| &effect.name).collect();
     for wave in &mut waves {
-        wave.retain(|step| of_effects.contains(&step.name));
+        wave.retain(|step| effects_of.contains(&step.name));
     }
     waves.retain(|wave| !wave.is_empty());
-    let summary = Summary { generation: engine.generation() + 1, ..Summary::of(&changes) };
+    let mut summary = Summary { generation: engine.generation() + 1, ..Summary::of(&changes) };
+    summary.unchanged -= stale.iter().filter(|stale| stale.reason.is_none()).count();
     let sockets = socket_effects(engine.desired(), wanted);
     Some(Forecast { effects, sockets, waves, stale, summary })
+}
+
+/// Returns the processes that don't run as this configuration says, by name, if it is the one of the file already.
+pub fn stale(engine: &Engine, wanted: &Desired) -> Vec<StaleProcess> {
+    stale_processes(engine, wanted, &engine.changes(wanted))
+}
+
+/// The processes that would be kept on purpose: by `on_change: none`, because a run of this definition or of the same program was
+/// put back, or because this configuration was rolled back.
+fn stale_processes(engine: &Engine, wanted: &Desired, changes: &BTreeMap<Name, ChangeClass>) -> Vec<StaleProcess> {
+    let is_bad = engine.is_known_bad(wanted);
+    let is_put_back = |name: &Name| engine.put_back(name).is_some() && engine.has_same_definition(wanted, name);
+    let stale = |(name, change): (&Name, &ChangeClass)| {
+        let (fields, reason) = match change {
+            ChangeClass::Stale(fields) => (&fields[..], Some(Reason::Changed(tops(fields)))),
+            ChangeClass::Replace(fields) | ChangeClass::Update(fields) if is_bad => {
+                (&fields[..], Some(Reason::Changed(tops(fields))))
+            }
+            ChangeClass::Add if is_bad => (&[][..], Some(Reason::Added)),
+            ChangeClass::Remove if is_bad => (&[][..], Some(Reason::Removed)),
+            ChangeClass::Keep if is_put_back(name) => (&[][..], None),
+            _ => return None,
+        };
+        Some(StaleProcess { name: name.clone(), fields: fields.to_vec(), reason })
+    };
+    changes.iter().filter_map(stale).collect()
 }
 
 /// How a process is restarted by these steps.

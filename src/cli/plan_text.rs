@@ -66,7 +66,8 @@ fn counts(plan: &PlanReport) -> String {
     ];
     let parts: Vec<String> =
         counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    format!("plan: {}{by_hand}\n", parts.join(", "))
+    let start = if plan.is_known { "no changes" } else { "plan" };
+    format!("{start}: {}{by_hand}\n", parts.join(", "))
 }
 
 /// How many processes are left alone. The summary counts unchanged definitions, but some of these processes are started, stopped or
@@ -132,9 +133,11 @@ impl PlanPage {
     }
 
     fn stale(&self, stale: &PlannedStale) -> String {
-        let why = match &stale.put_back {
-            Some(why) => format!("stale: {}, but was {why}; `navigator restart {}` tries it again", stale.reason, stale.name),
-            None => format!("stale: {}, but `on_change: none` keeps what runs", stale.reason),
+        let PlannedStale { name, reason, put_back, rolled_back, .. } = stale;
+        let why = match (rolled_back, put_back) {
+            (Some(why), _) => format!("stale: {reason}, but {why}; `navigator reload --retry` tries it again"),
+            (None, Some(why)) => format!("stale: {reason}, but was {why}; `navigator restart {name}` tries it again"),
+            (None, None) => format!("stale: {reason}, but `on_change: none` keeps what runs"),
         };
         self.process('!', "35", &stale.name, &why, &stale.fields)
     }

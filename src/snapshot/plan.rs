@@ -1,15 +1,15 @@
 //! The JSON that `plan` shows: what a configuration would change now. It holds no value of a secret.
 
 use super::Watch;
-use reconcile::desired::Desired;
-use reconcile::diff::{Difference, tops};
+use reconcile::desired::{Desired, DesiredProcess};
+use reconcile::diff::Difference;
 use reconcile::engine::Engine;
 use reconcile::fields::lines;
-use reconcile::forecast::{Effect, EffectKind, RestartMode, SocketEffect, forecast};
+use reconcile::forecast::{Effect, EffectKind, RestartMode, SocketEffect, StaleProcess, forecast, stale};
 use reconcile::human_duration::HumanDuration;
 use reconcile::preview::{PreviewAction, PreviewStep};
-use reconcile::reason::Reason;
 use reconcile::report;
+use reconcile::rollback::RolloutState;
 use reconcile::time::Time;
 use serde::{Deserialize, Serialize};
 use similar::algorithms::{Capture, Compact, Replace, myers};
@@ -38,6 +38,9 @@ pub struct PlanReport {
     pub stopped_by_hand: Vec<String>,
     /// How many processes of each class of change.
     pub summary: PlanSummary,
+    /// It is the configuration of the file already, so nothing would change. What is stale is so now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_known: bool,
     /// The configuration that has to become this one; `None`: no navigator runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<PlanTarget>,
@@ -110,6 +113,9 @@ pub struct PlannedStale {
     /// Why a run of the new definition was put back, if one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub put_back: Option<String>,
+    /// Why the configuration was rolled back, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<String>,
 }
 
 /// A field that differs. Values of secrets are not shown.
@@ -144,8 +150,11 @@ impl PlanReport {
         let (generation, before) = (engine.generation(), engine.desired());
         let stopped_by_hand = engine.orders().outlasting(wanted).map(ToString::to_string).collect();
         let Some(forecast) = forecast(engine, now, wanted) else {
-            let summary = PlanSummary { unchanged: wanted.entries().len(), ..PlanSummary::default() };
-            return PlanReport { generation, stopped_by_hand, summary, ..PlanReport::default() };
+            let stale = planned_stale(engine, wanted, stale(engine, wanted));
+            let is_unchanged = |entry: &&DesiredProcess| stale.iter().all(|stale| stale.name != *entry.spec.name);
+            let unchanged = wanted.entries().iter().filter(is_unchanged).count();
+            let summary = PlanSummary { unchanged, ..PlanSummary::default() };
+            return PlanReport { generation, stale, stopped_by_hand, summary, is_known: true, ..PlanReport::default() };
         };
         let changes = forecast.effects.iter().map(|effect| PlannedChange {
             action: effect.kind.to_string(),
@@ -156,17 +165,12 @@ impl PlanReport {
             manner: manner(effect, wanted),
             diff: diff(&effect.name, before, wanted),
         });
-        let stale = forecast.stale.iter().map(|stale| PlannedStale {
-            name: stale.name.to_string(),
-            fields: fields(&stale.fields),
-            reason: Reason::Changed(tops(&stale.fields)).to_string(),
-            put_back: engine.put_back(&stale.name).map(ToString::to_string),
-        });
-        let (changes, stale) = (changes.collect(), stale.collect());
+        let changes = changes.collect();
+        let stale = planned_stale(engine, wanted, forecast.stale);
         let waves = forecast.waves.iter().map(|wave| wave.iter().map(step).collect()).collect();
         let summary = PlanSummary::of(&forecast.summary);
         let sockets = forecast.sockets.iter().filter_map(planned_socket).collect();
-        PlanReport { generation, changes, sockets, waves, stale, stopped_by_hand, summary, target: None }
+        PlanReport { generation, changes, sockets, waves, stale, stopped_by_hand, summary, is_known: false, target: None }
     }
 
     /// Whether applying it would change nothing that runs or that is kept.
@@ -185,6 +189,23 @@ impl PlanSummary {
         let report::Summary { added, removed, changed, updated, unchanged, .. } = *summary;
         PlanSummary { added, removed, changed, updated, unchanged }
     }
+}
+
+fn planned_stale(engine: &Engine, wanted: &Desired, stale: Vec<StaleProcess>) -> Vec<PlannedStale> {
+    let rolled_back = match engine.rollout() {
+        Some(RolloutState::RolledBack { generation, why, .. }) if engine.is_known_bad(wanted) => {
+            Some(format!("generation {generation} was rolled back: {why}"))
+        }
+        _ => None,
+    };
+    let planned = |StaleProcess { name, fields: differences, reason }: StaleProcess| PlannedStale {
+        name: name.to_string(),
+        fields: fields(&differences),
+        reason: reason.map_or_else(|| "unchanged".to_owned(), |reason| reason.to_string()),
+        put_back: engine.put_back(&name).map(ToString::to_string),
+        rolled_back: rolled_back.clone(),
+    };
+    stale.into_iter().map(planned).collect()
 }
 
 /// The word for how a process is restarted.

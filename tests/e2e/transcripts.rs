@@ -39,6 +39,8 @@ cases! {
     orders
     plan
     plan_looks
+    plan_rolled_back
+    plan_stale
     plan_without_navigator
     reload
     status

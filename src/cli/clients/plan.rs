@@ -43,7 +43,7 @@ pub(in super::super) fn plan(target: &InstanceTarget, candidate: Option<&Path>, 
     match view.format {
         ReportFormat::Text => {
             print(&full(&plan, view.diffs, TerminalStyle::of(stdout())));
-            if !plan.is_empty() {
+            if !plan.is_empty() && !plan.is_known {
                 let how = how_to_apply(target.config.as_deref(), &target.options, candidate, plan.target.as_ref());
                 print(&format!("to apply: {}\n", escape(&how)));
             }
@@ -108,7 +108,7 @@ fn on_empty_host(path: PathBuf) -> Result<PlanReport, ExitCode> {
 fn json(mut plan: PlanReport, diffs: bool) -> String {
     plan.changes.iter_mut().filter(|_| !diffs).for_each(|change| change.diff = None);
     plan.waves.clear();
-    plan.target = None;
+    (plan.target, plan.is_known) = (None, false);
     format!("{:#}\n", serde_json::json!(plan))
 }
 
