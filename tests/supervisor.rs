@@ -128,6 +128,8 @@ impl Source for FakeHost {
         self.stopped_watching.set(true);
     }
 
+    fn watch_for(&self, _: Option<Vec<Arc<Spec>>>) {}
+
     fn watch_method(&self) -> WatchMethod {
         WatchMethod::Off
     }

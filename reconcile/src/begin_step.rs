@@ -192,6 +192,7 @@ impl Engine {
             unhealthy: None,
             content,
             kept_by: None,
+            listens_on: None,
             reloads: 0,
             unwanted: None,
             replaces,

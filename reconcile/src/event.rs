@@ -2,11 +2,12 @@
 //!
 //! An [`Event`] says what happened. An [`Action`] says exactly what to do. Decisions are made in [`crate::plan`] alone.
 
+pub use crate::content::Content;
+
 use crate::desired::Desired;
 use crate::socket::{Listener, SocketChange};
 use crate::spec::{Signal, SignalOrCommand, Spec, StopScope};
 use crate::text::{Name, Text};
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -113,6 +114,13 @@ pub enum Event {
         run: RunId,
         /// For each socket of its definition, in order: a process that keeps it.
         by: Vec<Option<Pid>>,
+    },
+    /// A run that is to be replaced while it runs listens by sockets of its own, found out once when it is ready.
+    Listens {
+        /// The run.
+        run: RunId,
+        /// The address; several are separated by commas.
+        on: String,
     },
     /// The command of an [`Action::Drain`] failed.
     NotDrained {
@@ -245,6 +253,7 @@ impl Event {
             | Event::Unhealthy { run, .. }
             | Event::Reloaded { run, .. }
             | Event::SocketsKept { run, .. }
+            | Event::Listens { run, .. }
             | Event::NotDrained { run, .. }
             | Event::KillRefused { run, .. }
             | Event::MainChanged { run, .. }
@@ -277,34 +286,6 @@ pub enum StopBy {
     Signal(Signal),
     /// By a command. If that fails, by the signal after all.
     Command(Vec<Text>, Signal),
-}
-
-/// The content of files, for comparing: for each path as shown to people, a number that differs if the content does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Content {
-    /// The watched paths and patterns, as the definition has them.
-    pub watch: Vec<Text>,
-    /// The files found, each with the number of its content.
-    pub files: BTreeMap<String, u64>,
-}
-
-impl Content {
-    /// The first file that differs, if both are about the same watched paths.
-    pub fn first_difference<'a>(&'a self, former: &'a Content) -> Option<&'a str> {
-        if self.watch != former.watch {
-            return None;
-        }
-        let differs = |path: &&String| self.files.get(*path) != former.files.get(*path);
-        let mut paths = self.files.keys().chain(former.files.keys());
-        paths.find(differs).map(String::as_str)
-    }
-
-    /// The content of these paths that a run with the content `former` has read: known files as in `former`, all others as they
-    /// are now.
-    pub(crate) fn as_read(&self, former: &Content) -> Content {
-        let read = |(path, now): (&String, &u64)| (path.clone(), *former.files.get(path).unwrap_or(now));
-        Content { watch: self.watch.clone(), files: self.files.iter().map(read).collect() }
-    }
 }
 
 /// How a main process ended.

@@ -6,7 +6,7 @@ use crate::begin_step::report_of;
 use crate::desired::{Desired, DesiredProcess};
 use crate::diff::changed_fields;
 use crate::engine::Engine;
-use crate::event::{Content, Event, ExitStatus, Order, Pid, Refusal, RunId};
+use crate::event::{Event, ExitStatus, Order, Pid, Refusal, RunId};
 use crate::merge_lookup::MergeLookup;
 use crate::observed::{ObservedProcess, Past, ProcessFacts, Run, Unwanted};
 use crate::plan::{RestingState, is_same, resting_state_after};
@@ -51,6 +51,11 @@ impl Engine {
             Event::Held { name, listeners, refusal } => self.fold_held(now, &name, &listeners, refusal),
             Event::Socket { name, address, what } => self.fold_socket(name, address, what, reports),
             Event::SocketsKept { run, by } => self.fold_sockets_kept(run, by, reports),
+            Event::Listens { run, on } => {
+                if let Some(run) = self.undisturbed_mut(run) {
+                    run.listens_on = Some(on.into());
+                }
+            }
             // It is told to end at once.
             Event::NotDrained { run, .. } => {
                 let stop = self.observed.run_mut(run).and_then(|run| run.stop.as_mut());
@@ -128,6 +133,10 @@ impl Engine {
                 since.insert(name.clone(), self.generation);
             }
             let Some(process) = processes.to(name) else { continue };
+            if before.is_some_and(|before| before.exec != wanted.exec) {
+                // The new definition has a readiness deadline of its own.
+                process.replacing_since = None;
+            }
             match before {
                 _ if !self.orders.enable(wanted) => {
                     process.forgive();
@@ -324,31 +333,6 @@ impl Engine {
         }
     }
 
-    /// Takes the content of watched files. Content of paths that are no longer watched is late, and ignored.
-    fn fold_content(&mut self, now: Time, name: &Name, content: Content) {
-        if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
-            return;
-        }
-        let process: &mut ProcessFacts = self.observed.process_or_new(name);
-        for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
-        {
-            match read {
-                Some(former) if former.watch == content.watch => {}
-                Some(former) => *read = Some(content.as_read(former)),
-                // Without a former content to compare with, the current one counts as read.
-                None => *read = Some(content.clone()),
-            }
-        }
-        let is_changed = process.content.as_ref().is_some_and(|former| content.first_difference(former).is_some());
-        if is_changed {
-            process.watch_restarts.files_changed(now);
-        }
-        process.content = Some(content);
-        if is_changed {
-            self.retry_put_back(name);
-        }
-    }
-
     /// An answer about other sockets than the current ones is late, and one that came before is known. Both are ignored.
     fn fold_held(&mut self, now: Time, name: &Name, listeners: &[Listener], refusal: Option<Refusal>) {
         let Some(sockets) = self.observed.process_mut(name).and_then(|process| process.sockets.as_deref_mut()) else { return };
@@ -369,7 +353,7 @@ impl Engine {
 
     fn fold_sockets_kept(&mut self, id: RunId, by: Vec<Option<Pid>>, reports: &mut Vec<Report>) {
         let Some(run) = self.undisturbed_mut(id).filter(|run| run.spec.exec.sockets.len() == by.len()) else { return };
-        if by.iter().all(Option::is_none) {
+        if by.iter().all(Option::is_none) && run.kept_by.is_none() {
             reports.push(report_of(run, TransitionKind::KeepsNoSocket));
         }
         run.kept_by = Some(by);

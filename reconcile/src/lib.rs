@@ -13,6 +13,7 @@ extern crate alloc;
 
 pub mod backoff;
 mod begin_step;
+mod content;
 pub mod desired;
 pub mod diff;
 pub mod engine;
@@ -41,3 +42,4 @@ pub mod state;
 pub mod text;
 pub mod time;
 pub mod variables;
+mod watched;

@@ -130,6 +130,8 @@ pub struct Run {
     pub content: Option<Content>,
     /// For each of its sockets, a process of its tree that keeps it; `None`: not known.
     pub kept_by: Option<Vec<Option<Pid>>>,
+    /// Where it listens by sockets of its own, as far as known.
+    pub listens_on: Option<Arc<str>>,
     /// How many reloads are not answered yet.
     pub reloads: u32,
     /// Why it is to be replaced although its definition is in force.

@@ -9,7 +9,7 @@ use crate::event::{Content, ExitStatus, Refusal, RunId};
 use crate::fold::past_of;
 use crate::observed::{Replaced, Run, Unwanted};
 use crate::plan::{RestingState, is_same, resting_state_after};
-use crate::reason::Reason;
+use crate::reason::{BoundAddress, Reason};
 use crate::report::{Report, Transition, TransitionKind};
 use crate::spec::Spec;
 use crate::text::Name;
@@ -22,13 +22,15 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug)]
 pub(crate) struct PutBack {
     /// The definition of the file, and the generation that it came with.
-    rejected: (Arc<Spec>, u64),
+    pub(crate) rejected: (Arc<Spec>, u64),
     /// The definition that is in force instead, and its generation.
     serving: (Arc<Spec>, u64),
     /// Why.
     why: Reason,
     /// Why a new run of the same program was started, if that is what failed.
     again: Option<Reason>,
+    /// The content of the files that the definition of the file watches, if those aren't the same as in the definition in force.
+    pub(crate) content: Option<Content>,
 }
 
 impl PutBack {
@@ -41,6 +43,11 @@ impl PutBack {
         }
         let (tier, enabled, depends_on) = (file.tier, file.enabled, file.depends_on.clone());
         Arc::new(Spec { tier, enabled, depends_on, ..Spec::clone(serving) })
+    }
+
+    /// Whether this is the content of files that the definition of the file watches, and the one in force doesn't.
+    pub(crate) fn watches_apart(&self, content: &Content) -> bool {
+        content.watch == self.rejected.0.watch && content.watch != self.in_force().watch
     }
 
     /// Whether the run that was put back was of the same program as the old one, as in a restart by hand.
@@ -85,7 +92,7 @@ impl Engine {
             return;
         }
         let (name, generation, pid) = (run.spec.name.clone(), run.generation, run.pid);
-        let why = Reason::PutBack { why: Box::new(why.clone()), generation };
+        let why = Reason::PutBack { why: Box::new(why.clone()), generation, bound: self.bound_by_old(id, why, &entry.spec) };
         // If the definition of the file was put back before, this run is of the old one. The rejected generation is still the
         // same.
         let rejected = self.put_back.get(&name).map_or(generation, |former| former.rejected.1);
@@ -96,12 +103,14 @@ impl Engine {
             serving: (serving, replaced.generation),
             why: why.clone(),
             again: None,
+            content: None,
         };
         let serving = put_back.serving.1;
         let newest = self.observed.last_run();
         if let Some(process) = self.observed.process_mut(&name) {
             process.replacing_since = None;
             let content = process.content.clone();
+            put_back.content = content.clone().filter(|content| put_back.watches_apart(content));
             for run in &mut process.runs {
                 if run.id == id {
                     // Its end says nothing about the definition that is in force.
@@ -123,6 +132,15 @@ impl Engine {
         reports.push(Report::Process(Transition { name, run: Some(id), pid, generation, what }));
     }
 
+    /// The addresses that the old run has bound itself, if the new run may have failed for them.
+    fn bound_by_old(&self, id: RunId, why: &Reason, wanted: &Spec) -> Option<BoundAddress> {
+        let (Reason::Ended(ExitStatus::Code(_) | ExitStatus::Signal(_)) | Reason::Unready(..)) = why else { return None };
+        let runs = &self.observed.processes().get(&wanted.name)?.runs;
+        let old = runs.iter().find(|run| run.id != id && run.is_undisturbed())?;
+        let is_of_replica = self.file.get(&wanted.name)?.siblings.len() > 1;
+        Some(BoundAddress { address: old.listens_on.clone()?, is_of_replica })
+    }
+
     /// Puts back the other replicas of a definition along with one: those that are replaced already, too. Returns their names, each
     /// with the generation of the definition that is in force now.
     fn put_back_replicas(&mut self, now: Time, name: &Name, why: &Reason, reports: &mut Vec<Report>) -> Vec<(Name, u64)> {
@@ -142,15 +160,17 @@ impl Engine {
                 what,
             }));
             let newest = self.observed.last_run();
+            let mut put_back = PutBack { rejected, serving: (spec, generation), why: why.clone(), again: None, content: None };
+            let exec = &put_back.serving.0.exec;
             if let Some(process) = self.observed.process_mut(&wanted.name) {
                 process.replacing_since = None;
                 let content = process.content.clone();
-                for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == spec.exec) {
+                for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == *exec) {
                     count_as_new(run, newest, now, content.as_ref());
                 }
+                put_back.content = content.filter(|content| put_back.watches_apart(content));
             }
             renewed.push((wanted.name.clone(), generation));
-            let put_back = PutBack { rejected, serving: (spec, generation), why: why.clone(), again: None };
             self.put_back.insert(wanted.name.clone(), put_back);
         }
         renewed

@@ -8,6 +8,7 @@ use crate::human_duration::HumanDuration;
 use crate::text::Name;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -47,9 +48,20 @@ pub enum Reason {
         why: Box<Reason>,
         /// The generation of the new run.
         generation: u64,
+        /// What the old run has and the new one may need.
+        bound: Option<BoundAddress>,
     },
     /// Navigator is shutting down.
     Shutdown,
+}
+
+/// An address on which a run listens by a socket of its own, so that no other run can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundAddress {
+    /// The address.
+    pub address: Arc<str>,
+    /// The run is one of several replicas, which can be replaced one by one.
+    pub is_of_replica: bool,
 }
 
 impl Reason {
@@ -87,9 +99,12 @@ impl fmt::Display for Reason {
             Reason::Unready(deadline, Some(why)) => write!(f, "not ready within {}: {why}", HumanDuration(*deadline)),
             Reason::Unhealthy(why) => write!(f, "liveness probe failed: {why}"),
             Reason::Watched(path) => write!(f, "{path} changed"),
-            Reason::PutBack { why, generation } => {
+            Reason::PutBack { why, generation, bound } => {
                 let ended = matches!(**why, Reason::Ended(ExitStatus::Code(_) | ExitStatus::Signal(_) | ExitStatus::Lost));
-                write!(f, "put back: {why}{} (generation {generation})", if ended { " before it was ready" } else { "" })
+                write!(f, "put back: {why}{} (generation {generation})", if ended { " before it was ready" } else { "" })?;
+                let Some(BoundAddress { address, is_of_replica }) = bound else { return Ok(()) };
+                let way_out = if *is_of_replica { "write `rolling: {surge: 0}`" } else { "let navigator hold it by `listen`" };
+                write!(f, "; the old run has bound {address}: if the new one needs that too, {way_out}")
             }
             Reason::Shutdown => f.write_str("shutdown"),
         }

@@ -101,6 +101,12 @@ impl Commands {
         self.spawners.submit_sockets(SocketTask::FindKeepers(context.run, pids, context.spec.exec.sockets.clone()));
     }
 
+    /// Has it found out where a run listens by sockets of its own.
+    pub(super) fn find_own_sockets(&self, context: &CommandContext) {
+        let pids = self.shared.lock().pids(context.run);
+        self.spawners.submit_sockets(SocketTask::FindOwn(context.run, pids));
+    }
+
     /// Starts a command for a run.
     pub(super) fn start(
         &self,

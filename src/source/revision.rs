@@ -4,6 +4,7 @@
 
 use crate::config::{Loaded, Rejected};
 use reconcile::event::Content;
+use reconcile::spec::Spec;
 use reconcile::text::Name;
 use std::fmt;
 use std::path::Path;
@@ -23,6 +24,10 @@ pub trait Source: fmt::Debug {
     ///
     /// Call this before exit: the kernel takes 16 to 30 ms to release file watches, and the exit waits for that.
     fn stop_watching(&self);
+
+    /// Watches the files that these definitions name, until another configuration is delivered; `None`: those of the configuration
+    /// that was delivered last. Their content is delivered.
+    fn watch_for(&self, definitions: Option<Vec<Arc<Spec>>>);
 
     /// Whether a change was seen that is not delivered yet: its files are still being written, or were saved a moment ago.
     fn has_pending_change(&self) -> bool;

@@ -12,6 +12,7 @@ use super::watch_paths::WatchPaths;
 use super::watched::Watched;
 use crate::config::{Inputs, Loaded, Rejected};
 use reconcile::desired::Desired;
+use reconcile::spec::Spec;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,10 @@ impl Source for FileFollower {
         drop(self.requests.send(FollowerRequest::StopWatching));
     }
 
+    fn watch_for(&self, definitions: Option<Vec<Arc<Spec>>>) {
+        drop(self.requests.send(FollowerRequest::WatchFor(definitions)));
+    }
+
     fn has_pending_change(&self) -> bool {
         self.has_pending_change.load(Ordering::Acquire)
     }
@@ -89,6 +94,7 @@ enum FollowerRequest {
     Reload,
     Check,
     StopWatching,
+    WatchFor(Option<Vec<Arc<Spec>>>),
     Event(FsEvent),
 }
 
@@ -101,7 +107,11 @@ impl FileSource {
     /// The system refuses another thread.
     pub fn follow(self, first: &Reading, deliver: impl Fn(Delivery) + Send + 'static) -> io::Result<(FileFollower, Contents)> {
         let mut watched = Watched::new(self.has_writer);
-        let contents = first.revision.as_ref().map(|loaded| watched.set_desired(&loaded.desired)).unwrap_or_default();
+        let contents = first
+            .revision
+            .as_ref()
+            .map(|loaded| watched.set_definitions(loaded.desired.entries().iter().map(|entry| &entry.spec)))
+            .unwrap_or_default();
         let (sender, messages) = mpsc::channel();
         let method = self.watch_method;
         let active_method = ActiveMethod(Arc::new(Mutex::new(method)));
@@ -193,6 +203,7 @@ impl<D: Fn(Delivery)> FollowerThread<D> {
                     FollowerRequest::Reload => is_requested = true,
                     FollowerRequest::Check => self.pending_checks += 1,
                     FollowerRequest::StopWatching => self.stop_watching(),
+                    FollowerRequest::WatchFor(definitions) => self.watch_for(definitions.as_deref()),
                     FollowerRequest::Event(event) => has_event |= self.handle_event(event),
                 }
             }
@@ -218,6 +229,19 @@ impl<D: Fn(Delivery)> FollowerThread<D> {
         self.active_method.set(WatchMethod::Off);
         self.has_pending_change.store(false, Ordering::Release);
         self.events = None;
+    }
+
+    /// Watches other files than before, and delivers their content.
+    fn watch_for(&mut self, definitions: Option<&[Arc<Spec>]>) {
+        let contents = match definitions {
+            Some(definitions) => self.watched.set_definitions(definitions.iter()),
+            None => self.watched.set_definitions(self.desired.entries().iter().map(|entry| &entry.spec)),
+        };
+        // The directories of these files are watched from the next check on, which reads them again.
+        self.next_check = Instant::now();
+        if !contents.is_empty() {
+            (self.deliver)(Delivery::Contents(contents));
+        }
     }
 
     /// Records an event; returns whether it concerns anything that is read.
@@ -343,7 +367,7 @@ impl<D: Fn(Delivery)> FollowerThread<D> {
         }
         if is_new {
             if let Ok(loaded) = &mut reading.revision {
-                loaded.contents = self.watched.set_desired(&loaded.desired);
+                loaded.contents = self.watched.set_definitions(loaded.desired.entries().iter().map(|entry| &entry.spec));
             }
             (self.deliver)(Delivery::Revision(Revision { answers, outcome: reading.revision.map(Box::new) }));
         }

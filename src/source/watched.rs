@@ -10,7 +10,6 @@ use super::fs_events::FsEvent;
 use super::revision::Contents;
 use super::watch_paths::WatchPaths;
 use crate::access::identity::Identity;
-use reconcile::desired::Desired;
 use reconcile::spec::Spec;
 use rustix::process::geteuid;
 use std::collections::BTreeSet;
@@ -20,13 +19,12 @@ use std::time::Instant;
 use tracing::warn;
 
 /// What each process watches. A process with an unknown user can't be started, and watches nothing.
-fn watch_requests(desired: &Desired) -> Vec<WatchRequest> {
-    let specs = desired.entries().iter().map(|entry| &entry.spec).filter(|spec| !spec.watch.is_empty());
+fn watch_requests<'s>(definitions: impl Iterator<Item = &'s Arc<Spec>>) -> Vec<WatchRequest> {
     let request = |spec: &Arc<Spec>| {
         let identity = if geteuid().is_root() { Some(Identity::of(&spec.exec).ok()?.0) } else { None };
         Some(WatchRequest { name: spec.name.clone(), watch: spec.watch.clone(), identity })
     };
-    specs.filter_map(request).collect()
+    definitions.filter(|spec| !spec.watch.is_empty()).filter_map(request).collect()
 }
 
 /// The files that processes watch.
@@ -55,9 +53,9 @@ impl Watched {
         }
     }
 
-    /// Watches what this configuration names. Returns the current contents.
-    pub(super) fn set_desired(&mut self, desired: &Desired) -> Contents {
-        self.requests = watch_requests(desired);
+    /// Watches what these definitions name. Returns the current contents.
+    pub(super) fn set_definitions<'s>(&mut self, definitions: impl Iterator<Item = &'s Arc<Spec>>) -> Contents {
+        self.requests = watch_requests(definitions);
         let digests = self.read_digests();
         self.accept(digests);
         self.digests.contents.clone()

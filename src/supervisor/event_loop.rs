@@ -129,6 +129,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         let changed = (!self.orders.is_empty()).then(|| ChangedProcesses::of_events(&self.engine, batch));
         self.stepped = self.now();
         let outcome = self.engine.step(self.stepped, batch.drain(..));
+        self.update_watching();
         let changed = changed.map(|changed| changed.with_outcome(&self.engine, &outcome));
         let wake_at = self.carry_out(outcome);
         if let Some(changed) = changed {
@@ -219,6 +220,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             return Vec::new();
         }
         self.readers.changed();
+        self.watching.end();
         let is_news = self.engine.is_news(&loaded.desired);
         let generation = self.engine.generation() + u64::from(is_news);
         self.host.apply(&loaded, generation);

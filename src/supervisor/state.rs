@@ -13,8 +13,10 @@ use crate::runtime::{CATCH_UP, PAUSE};
 use crate::source::Ticket;
 use reconcile::engine::Engine;
 use reconcile::event::RunId;
+use reconcile::spec::Spec;
 use reconcile::time::Time;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -36,6 +38,15 @@ pub struct Supervisor<P, S> {
     pub(super) orders: PendingOrders,
     pub(super) waiting: WaitingClients,
     pub(super) shown_plan: ShownPlan,
+    pub(super) watching: Watching,
+}
+
+/// The definitions for which the source watches files, if those aren't the ones that it delivered last.
+#[derive(Default)]
+pub(super) struct Watching {
+    instead: Option<Vec<Arc<Spec>>>,
+    /// The source has delivered a configuration since, and watches for that.
+    is_over: bool,
 }
 
 /// Clients that wait for something other than the outcome of an order to the engine.
@@ -47,6 +58,13 @@ pub(super) struct WaitingClients {
     pub(super) reloads: Vec<(Ticket, oneshot::Sender<ReloadOutcome>)>,
     /// For a process that re-reads its own files.
     pub(super) process_reloads: Vec<(RunId, oneshot::Sender<OrderOutcome>)>,
+}
+
+impl Watching {
+    /// The source has delivered a configuration.
+    pub(super) fn end(&mut self) {
+        self.is_over = self.instead.is_some();
+    }
 }
 
 impl<P: Perform, S: Host> Supervisor<P, S> {
@@ -68,6 +86,16 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             orders: PendingOrders::default(),
             waiting: WaitingClients::default(),
             shown_plan: ShownPlan::default(),
+            watching: Watching::default(),
+        }
+    }
+
+    /// Has the source watch what the definitions in force name, after a step.
+    pub(super) fn update_watching(&mut self) {
+        let instead = self.engine.watching_instead();
+        if self.watching.is_over || instead != self.watching.instead {
+            self.host.source().watch_for(instead.clone());
+            self.watching = Watching { instead, is_over: false };
         }
     }
 

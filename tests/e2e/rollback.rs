@@ -76,3 +76,30 @@ fn status_says_what_a_configuration_on_trial_will_be() {
     assert!(status.contains("on trial: good in "), "{status}");
     navigator.ends();
 }
+
+/// The last good configuration is in force, so the files that it watches count.
+#[test]
+fn after_a_rollback_the_files_of_the_good_configuration_are_watched() {
+    let site = Site::new();
+    let watching = |word: &str, end: &str, file: &str| {
+        config(word, end).replacen("depends_on: []", &format!("depends_on: [], watch: {file}, on_watch: restart"), 1)
+    };
+    site.write("old.txt", "1");
+    site.write("new.txt", "1");
+    let navigator = site.start(&watching("good", "exec sleep 3600", "old.txt"));
+    navigator.wait("a good configuration", |event| event.message == "Configuration good");
+    site.write("navigator.yml", &watching("bad", "sleep 0.1; exit 7", "new.txt"));
+    let undone = navigator.wait("a rollback", |event| event.message == "Configuration rolled back");
+    let again = navigator.event_after(&undone, "Process started", "web");
+    site.write("old.txt", "2");
+    let changed = navigator.event_after(&again, "Starting process", "web");
+    assert!(changed.field("reason").is_some_and(|reason| reason.ends_with("old.txt changed")), "{changed:?}");
+
+    // The bad file again watches nothing.
+    site.write("navigator.yml", &format!("# again\n{}", watching("bad", "sleep 0.1; exit 7", "new.txt")));
+    navigator.log().until("the verdict", || (known_bad(&navigator) > 0).then_some(()));
+    site.write("old.txt", "3");
+    let changed = navigator.event_after(&changed, "Starting process", "web");
+    assert!(changed.field("reason").is_some_and(|reason| reason.ends_with("old.txt changed")), "{changed:?}");
+    navigator.ends();
+}

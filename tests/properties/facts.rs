@@ -75,6 +75,9 @@ impl Facts {
             return;
         }
         self.generation += 1;
+        let programs =
+            |facts: &Facts| std::array::from_fn::<_, MOST, _>(|process| facts.spec(process).map(|spec| spec.exec.clone()));
+        let former_programs = programs(self);
         for process in 0..MOST {
             if self.in_file(process) != wish.spec(process) {
                 self.processes[process].put_back = None;
@@ -84,6 +87,12 @@ impl Facts {
         let before = std::mem::replace(&mut self.wish, wish.clone());
         let former = std::mem::replace(&mut self.places, Places::of(wish));
         self.keep_order(&former);
+        for (process, (old, new)) in former_programs.into_iter().zip(programs(self)).enumerate() {
+            if old.is_some() && new.is_some() && old != new {
+                // Another program has a time to get ready of its own.
+                self.processes[process].trying_since = None;
+            }
+        }
         for process in 0..MOST {
             let (old, new) = (before.spec(process), wish.spec(process));
             self.doubt(process);
@@ -199,6 +208,7 @@ impl Facts {
             | Event::Reloaded { .. }
             | Event::Socket { .. }
             | Event::SocketsKept { .. }
+            | Event::Listens { .. }
             | Event::KillRefused { .. }
             | Event::MainChanged { .. } => {}
             Event::Held { name, listeners, refusal } => self.held(now, number(name), listeners, refusal.is_some()),
@@ -270,8 +280,9 @@ impl Facts {
 
     /// Takes what the files of a process contain, if these are still the ones that it watches.
     fn look(&mut self, now: Time, process: usize, content: &Content) {
+        let in_file = self.in_file(process).is_some_and(|spec| spec.watch == content.watch);
         if self.spec(process).is_none_or(|spec| spec.watch != content.watch) {
-            return;
+            return self.look_apart(process, content, in_file);
         }
         let mut changed = false;
         let known = &mut self.processes[process];
@@ -292,6 +303,8 @@ impl Facts {
         }
         if changed {
             self.processes[process].causes += 1;
+        }
+        if changed && in_file {
             self.try_again(process);
         }
     }

@@ -6,7 +6,7 @@ use crate::fates::Fate;
 use crate::records::{Past, Run};
 use crate::rules::{Moment, Rest, Why, rest_after};
 use reconcile::backoff::{End, RestartDecision, Streak, due};
-use reconcile::event::{ExitStatus, Refusal, RunId};
+use reconcile::event::{Content, ExitStatus, Refusal, RunId};
 use reconcile::spec::Spec;
 use reconcile::time::Time;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(crate) struct PutBack {
     is_same: bool,
     /// Why that was asked for.
     again: Option<Why>,
+    /// What the files contain that only the definition of the file watches.
+    pub(crate) apart: Option<Content>,
 }
 
 impl Facts {
@@ -72,7 +74,7 @@ impl Facts {
         let (tier, enabled, depends_on) = (in_file.tier, in_file.enabled, in_file.depends_on.clone());
         let in_force =
             if former.exec == spec.exec { spec.clone() } else { Spec { tier, enabled, depends_on, ..Spec::clone(&former) } };
-        let is_same = in_force.exec == in_file.exec;
+        let (is_same, in_file_watch) = (in_force.exec == in_file.exec, in_file.watch.clone());
         let files = self.processes[process].files.clone();
         let (mut again, newest, mut tried_at) = (None, self.last_run, None);
         for run in self.runs.iter_mut().filter(|run| run.process == process) {
@@ -87,7 +89,8 @@ impl Facts {
         }
         let known = &mut self.processes[process];
         (known.trying_since, known.failed_at) = (None, tried_at);
-        known.put_back = Some(PutBack { in_force: Arc::new(in_force), is_same, again: again.filter(|_| is_same) });
+        let apart = files.filter(|files| files.watch == in_file_watch && files.watch != in_force.watch);
+        known.put_back = Some(PutBack { in_force: Arc::new(in_force), is_same, again: again.filter(|_| is_same), apart });
         self.take_place(process);
         self.doubt(process);
     }
@@ -103,6 +106,17 @@ impl Facts {
         self.doubt(process);
         if self.enabled(process) {
             self.take_place(process);
+        }
+    }
+
+    /// Takes what the files contain that only a definition watches that was put back.
+    pub(crate) fn look_apart(&mut self, process: usize, content: &Content, in_file: bool) {
+        let known = &mut self.processes[process];
+        let Some(put_back) = known.put_back.as_mut().filter(|_| in_file) else { return };
+        let former = put_back.apart.replace(content.clone());
+        if former.is_some_and(|former| former.watch == content.watch && former.files != content.files) {
+            known.causes += 1;
+            self.try_again(process);
         }
     }
 

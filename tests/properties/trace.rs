@@ -71,6 +71,7 @@ impl Trace {
             },
             Event::Socket { name, address, what } => format!("  {now} <- socket {address} of {name}: {what:?}"),
             Event::SocketsKept { run, by } => format!("  {now} <- the sockets of {} are kept by {by:?}", of(run)),
+            Event::Listens { run, on } => format!("  {now} <- {} listens on {on}", of(run)),
             Event::NotDrained { run, why } => format!("  {now} <- {} can't be drained: {why}", of(run)),
             Event::Gone { run } => format!("  {now} <- {} is gone", of(run)),
         });

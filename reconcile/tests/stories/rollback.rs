@@ -95,6 +95,17 @@ fn a_known_bad_configuration_is_not_tried_again() {
 }
 
 #[test]
+fn the_good_definitions_watch_their_files_while_the_file_is_bad() {
+    let mut stage = on_trial();
+    assert_eq!(stage.engine.watching_instead(), None);
+    stage.step([exited(3, 1), gone(3)]);
+    assert_eq!(stage.engine.watching_instead(), Some(Vec::new()), "none of them watches a file");
+    let watching = with(web(2), |spec| spec.watch = vec!["app.rb".into()]);
+    stage.step([file([watching, spec("other", 0)])]);
+    assert_eq!(stage.engine.watching_instead(), None);
+}
+
+#[test]
 fn another_configuration_is_tried() {
     let mut stage = on_trial();
     stage.step([exited(3, 1), gone(3)]);

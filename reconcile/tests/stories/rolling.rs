@@ -9,6 +9,7 @@ use reconcile::event::{Event, Order, Refusal, RunId};
 use reconcile::spec::{OnWatch, Restart, Spec};
 use reconcile::state::{ProcessState, ProcessStatus};
 use reconcile::text::{Name, Text};
+use reconcile::time::Time;
 use std::time::Duration;
 
 /// A server that is replaced by a rolling update.
@@ -274,6 +275,90 @@ fn a_host_without_room_gets_another_try_within_the_deadline() {
     }
     assert!(run > 6, "the backoff lets it try {run} times");
     assert_put_back(&stage, "put back: host exhausted: processes (generation 2)");
+}
+
+#[test]
+fn a_newer_definition_has_the_whole_deadline() {
+    let refuse = |stage: &mut Stage| {
+        let run = stage.engine.observed().processes()["web"].runs.iter().find(|run| run.up.is_none()).map(|run| run.id);
+        let why = Refusal::Exhausted { what: "processes".to_string() };
+        run.map(|run| stage.step([Event::NotSpawned { run, why }]))
+    };
+    let mut stage = replacing();
+    refuse(&mut stage);
+    // The host has no room for any start until this second.
+    let until = |stage: &mut Stage, second: u64| {
+        while stage.now < Time::ZERO + Duration::from_secs(second) {
+            if !stage.wait(1_000).is_empty() {
+                refuse(stage);
+            }
+        }
+    };
+    until(&mut stage, 29);
+    stage.step([wanted([web(2)])]);
+    refuse(&mut stage);
+    // The next start but one would come after the deadline of the former one.
+    until(&mut stage, 55);
+    assert!(!status(&stage).stale);
+    until(&mut stage, 200);
+    assert_put_back(&stage, "put back: host exhausted: processes (generation 3)");
+}
+
+/// Watched files of the definition in force count as ever, and those of the definition that was put back lead to another try.
+#[test]
+fn the_files_of_both_definitions_are_followed_after_a_put_back() {
+    let watching = |version, file: &str| {
+        with(web(version), |spec| {
+            spec.watch = vec![Text::plain(file)];
+            spec.on_watch = OnWatch::Restart;
+        })
+    };
+    let watched = |stage: &Stage| {
+        let specs = stage.engine.watching_instead()?;
+        Some(specs.iter().map(|spec| spec.watch[0].value().to_owned()).collect::<Vec<_>>())
+    };
+    let old = |number| content("web", &["old.rb"], [("old.rb", number)]);
+    let new = |number| content("web", &["new.rb"], [("new.rb", number)]);
+    let mut stage = serving(watching(0, "old.rb"));
+    stage.step([old(1)]);
+    stage.step([wanted([watching(1, "new.rb")]), new(1)]);
+    assert_eq!(watched(&stage), None);
+    stage.step([started(2), exited(2, 1), gone(2)]);
+    assert_put_back(&stage, "put back: exit status 1 before it was ready (generation 2)");
+    assert_eq!(watched(&stage), Some(vec!["old.rb".to_owned(), "new.rb".to_owned()]));
+    assert_eq!(stage.step([old(2), new(1)]), NOTHING, "the first content since then is no change");
+
+    assert_eq!(stage.step([new(2)]), ["spawn web#3 (args changed)"]);
+    assert_eq!(watched(&stage), None);
+    stage.step([started(3), exited(3, 1), gone(3)]);
+    stage.step([old(2), new(2)]);
+    assert_eq!(stage.step([old(3)]), ["spawn web#4 (old.rb changed)"], "the old program rolls");
+    stage.step([started(4)]);
+    stage.step([ready(4)]);
+    assert_eq!(stage.wait(1_000), ["stop web#1 (old.rb changed)"]);
+    stage.step([exited(1, 0), gone(1)]);
+    assert!(status(&stage).stale, "the new one is still put back");
+    assert_eq!(stage.step([new(3)]), ["spawn web#5 (args changed)"]);
+}
+
+/// The old run may have an address that the new one needs. Then the reason says how to go on.
+#[test]
+fn the_reason_names_the_address_that_the_old_run_has_bound() {
+    let listens = |run| Event::Listens { run: RunId(run), on: "127.0.0.1:3001".to_owned() };
+    let hint = "; the old run has bound 127.0.0.1:3001: if the new one needs that too, let navigator hold it by `listen`";
+    let mut stage = serving(web(0));
+    stage.step([listens(1)]);
+    stage.step([wanted([web(1)])]);
+    stage.step([started(2), exited(2, 1), gone(2)]);
+    assert_put_back(&stage, &format!("put back: exit status 1 before it was ready (generation 2){hint}"));
+    stage.step([wanted([web(2)])]);
+    stage.step([started(3), unready(3)]);
+    stage.wait(60_000);
+    assert!(status(&stage).reason.to_string().ends_with(hint), "{}", status(&stage).reason);
+    stage.step([exited(3, 1), gone(3)]);
+    stage.step([wanted([web(3)])]);
+    stage.step([refused(4)]);
+    assert!(!status(&stage).reason.to_string().contains("127.0.0.1"), "it was never started: {}", status(&stage).reason);
 }
 
 #[test]

@@ -30,7 +30,7 @@ use check::Checks;
 use notify::Notifications;
 use probe_state::ProbeState;
 use reconcile::event::{Event, Pid, RunId};
-use reconcile::spec::{Announce, Liveness, Probe, ReadyTiming, Spec};
+use reconcile::spec::{Announce, Liveness, OnChange, Probe, ReadyTiming, Spec};
 use rustix::fd::OwnedFd;
 use std::collections::HashMap;
 use std::io;
@@ -70,7 +70,7 @@ struct ProbedRun {
     receiver: Task,
     readiness: Task,
     liveness: Task,
-    /// Looks which processes keep its sockets.
+    /// Looks at its sockets.
     keepers: Task,
 }
 
@@ -177,6 +177,7 @@ impl Prober {
         let old = std::mem::replace(&mut probed.context.spec, spec);
         let spec = &probed.context.spec;
         let (readiness_changed, liveness_changed) = (readiness_of(&old) != readiness_of(spec), old.liveness != spec.liveness);
+        let is_rolling_now = old.on_change != spec.on_change && spec.on_change == OnChange::Rolling;
         if probed.context.main_pid.is_none() || probed.is_ending {
             return;
         }
@@ -185,6 +186,9 @@ impl Prober {
         }
         if liveness_changed {
             probed.start_liveness(&self.checks);
+        }
+        if is_rolling_now {
+            probed.start_keepers(&self.checks.commands);
         }
     }
 
@@ -280,10 +284,12 @@ impl ProbedRun {
         };
     }
 
-    /// Looks once which processes keep its sockets.
+    /// Looks once which processes keep its sockets and, if another run may have to run beside it, which ones they have bound
+    /// themselves.
     fn start_keepers(&mut self, commands: &Commands) {
         let spec = &self.context.spec;
-        if spec.exec.sockets.is_empty() {
+        let (has_sockets, is_rolling) = (!spec.exec.sockets.is_empty(), spec.on_change == OnChange::Rolling);
+        if !has_sockets && !is_rolling {
             return;
         }
         let has_readiness = spec.has_readiness();
@@ -294,7 +300,12 @@ impl ProbedRun {
             } else {
                 sleep_until(Instant::now() + TIME_TO_CLOSE).await;
             }
-            commands.find_keepers(&context);
+            if has_sockets {
+                commands.find_keepers(&context);
+            }
+            if is_rolling {
+                commands.find_own_sockets(&context);
+            }
         });
     }
 

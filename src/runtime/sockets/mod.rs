@@ -57,6 +57,8 @@ pub(super) enum SocketTask {
     Restore,
     /// Find out which of these processes of a run keep its sockets, and answer with an [`Event::SocketsKept`].
     FindKeepers(RunId, Vec<Pid>, Vec<Listener>),
+    /// Find out where these processes of a run listen by sockets of their own, and answer with an [`Event::Listens`] if they do.
+    FindOwn(RunId, Vec<Pid>),
 }
 
 impl Sockets {
@@ -94,6 +96,11 @@ impl Sockets {
             SocketTask::FindKeepers(run, pids, listeners) => {
                 let inodes = self.table().inodes(&listeners);
                 keepers::find(&inodes, &pids).map(|by| Event::SocketsKept { run, by }).into_iter().collect()
+            }
+            SocketTask::FindOwn(run, pids) => {
+                let addresses = keepers::own_addresses(&pids);
+                let on: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                if on.is_empty() { Vec::new() } else { vec![Event::Listens { run, on: on.join(", ") }] }
             }
         }
     }

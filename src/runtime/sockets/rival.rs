@@ -97,13 +97,16 @@ fn listening(address: &Address) -> Vec<u64> {
     match address {
         Address::Path(path) => unix(path.value().to_owned()),
         Address::Abstract(name) => unix(format!("@{}", name.value())),
-        Address::Any(_) | Address::Ip(_) | Address::Host(..) => ["tcp", "tcp6"]
-            .into_iter()
-            .flat_map(|table| listening_tcp(&fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default()))
-            .filter(|(bound, _)| meets(address, *bound))
-            .map(|(_, inode)| inode)
-            .collect(),
+        Address::Any(_) | Address::Ip(_) | Address::Host(..) => {
+            all_listening_tcp().into_iter().filter(|(bound, _)| meets(address, *bound)).map(|(_, inode)| inode).collect()
+        }
     }
+}
+
+/// Where sockets of TCP listen, and their inodes.
+pub(super) fn all_listening_tcp() -> Vec<(SocketAddr, u64)> {
+    let table = |name: &str| listening_tcp(&fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default());
+    ["tcp", "tcp6"].into_iter().flat_map(table).collect()
 }
 
 /// Whether an address can't be bound while another socket is bound to `bound`.

@@ -184,6 +184,42 @@ fn an_address_in_use_leaves_the_old_run_undisturbed() {
     }
 }
 
+/// The old definition and the one that was put back may watch other files. Both are followed.
+#[test]
+fn the_files_of_both_definitions_are_followed_after_a_put_back() {
+    let site = Site::new();
+    let target = tcp();
+    let watching = |version, file: &str| rolling(&target, version, "", &format!("watch: {file}\non_watch: restart"));
+    let broken = watching(2, "new.txt")
+        .replace("${FIXTURES}/server.py", "sh")
+        .replace("args: []", r#"args: [-c, 'grep -q good new.txt && exec "$FIXTURES/server.py"']"#);
+    site.write("old.txt", "1");
+    site.write("new.txt", "bad");
+    let navigator = site.start(&watching(1, "old.txt"));
+    navigator.event("Process ready", "web");
+    save(&site, &navigator, &broken);
+    let put_back = navigator.event("Process put back", "web");
+
+    site.write("old.txt", "2");
+    let again = navigator.event_after(&put_back, "Starting process", "web");
+    assert!(again.field("reason").is_some_and(|reason| reason.ends_with("old.txt changed")), "{again:?}");
+    navigator.event_after(&again, "Process stopped", "web");
+    assert!(target.ask().is_ok_and(|answer| answer.starts_with("version 1 ")));
+    assert_eq!(navigator.count("Process put back", "web"), 1, "{}", navigator.log().describe());
+
+    site.write("new.txt", "good");
+    let again = navigator.event_after(&again, "Starting process", "web");
+    navigator.event_after(&again, "Process stopped", "web");
+    assert!(target.ask().is_ok_and(|answer| answer.starts_with("version 2 ")));
+    // Only what is in the file counts from now on.
+    let started = navigator.count("Starting process", "web");
+    site.write("old.txt", "3");
+    site.write("new.txt", "good, too");
+    let changed = navigator.nth_event("Starting process", "web", started);
+    assert!(changed.field("reason").is_some_and(|reason| reason.ends_with("new.txt changed")), "{changed:?}");
+    navigator.ends();
+}
+
 /// What can't be started is named in the reason, unless it comes from the environment.
 #[test]
 fn the_reason_of_a_put_back_tells_no_secret() {

@@ -2,7 +2,7 @@
 
 use super::load::Load;
 use super::{rolling, save, tcp};
-use crate::harness::{Navigator, Site, socket};
+use crate::harness::{Navigator, Site, servers, socket};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -159,4 +159,80 @@ fn one_that_is_put_back_takes_the_finished_ones_back() {
     let answers: BTreeSet<String> = (0..20).filter_map(|_| target.ask().ok()?.split(' ').nth(1).map(str::to_owned)).collect();
     assert_eq!(answers, BTreeSet::from(["1".to_owned()]));
     navigator.ends();
+}
+
+/// A server that binds a port of its own.
+fn with_own_port(port: &str, release: u32, more: &str) -> String {
+    format!(
+        r#"
+managed_processes:
+  - name: web
+    command: python3
+    args:
+      - -c
+      - |-
+        import os, socket, time
+        server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+        print("listening", flush=True)
+        time.sleep(3600)
+    env: {{ PORT: "{port}", RELEASE: '{release}' }}
+    ready: {{ log: listening }}
+    on_change: rolling
+{more}
+"#
+    )
+}
+
+#[test]
+fn a_replica_that_needs_the_port_of_its_former_run_is_put_back_with_the_way_out() {
+    let site = Site::new();
+    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let base = (0..1_000)
+        .map(|_| servers::free_port() / 10)
+        .find(|base| *base >= 103 && is_free(base * 10 + 1) && is_free(base * 10 + 2));
+    let port = format!("{}${{NAVIGATOR_REPLICA}}", base.expect("some ports are free"));
+    let text = |release, surge| {
+        with_own_port(&port, release, &format!("    replicas: 2\n    rolling: {{stable: 50ms, surge: {surge}}}"))
+    };
+    let navigator = serving(&site, &text(1, 1));
+    let before = pids(&site);
+    save(&site, &navigator, &text(2, 1));
+    let waited = site.asks(&["wait"], 3);
+    let put_back = navigator.event("Process put back", "web:1");
+    let reason = put_back.field("reason").expect("it has one");
+    let hint = format!(
+        "put back: exit status 1 before it was ready (generation 2); the old run has bound 127.0.0.1:{}1: if the new one needs that \
+         too, write `rolling: {{surge: 0}}`",
+        base.expect("some ports are free")
+    );
+    assert_eq!(reason, hint);
+    assert!(waited.stderr().replace('\n', " ").contains("write `rolling: {surge: 0}`"), "{}", waited.stderr());
+    assert_eq!(pids(&site), before, "{}", navigator.log().describe());
+
+    // As the reason says.
+    save(&site, &navigator, &text(2, 0));
+    site.asks(&["wait"], 0);
+    assert!(pids(&site).is_disjoint(&before));
+    navigator.ends();
+}
+
+#[test]
+fn a_program_that_binds_its_own_port_is_put_back_with_the_way_out() {
+    let site = Site::new();
+    let port = servers::free_port().to_string();
+    // That it rolls is known only later.
+    let navigator = serving_alone(&site, &with_own_port(&port, 1, "").replace("on_change: rolling", "on_change: restart"));
+    save(&site, &navigator, &with_own_port(&port, 1, ""));
+    save(&site, &navigator, &with_own_port(&port, 2, ""));
+    let reason = navigator.event("Process put back", "web").field("reason").map(str::to_owned).expect("it has one");
+    let hint =
+        format!("; the old run has bound 127.0.0.1:{port}: if the new one needs that too, let navigator hold it by `listen`");
+    assert!(reason.ends_with(&hint), "{reason}");
+    navigator.ends();
+}
+
+fn serving_alone<'s>(site: &'s Site, text: &str) -> Navigator<'s> {
+    let navigator = site.start(text);
+    navigator.event("Process ready", "web");
+    navigator
 }
