@@ -3,8 +3,9 @@
 use crate::harness::{Navigator, Signal, Site, leftovers, servers};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::ioctl_fionread;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
+use std::path::PathBuf;
 
 /// Says a line ten times a second, and counts them.
 const WRITER: &str = r#"$| = 1; for (my $n = 1; ; $n++) {
@@ -84,4 +85,30 @@ fn processes_write_on_after_navigator_was_killed() {
     }
     second.signal(Signal::TERM);
     second.exits(0);
+}
+
+#[test]
+fn notification_sockets_have_lasting_paths() {
+    let site = Site::new();
+    let announcing = |name: &str| {
+        format!("managed_processes:\n  - {{ name: {name}, command: sleep, args: ['3600'], ready: {{ notify: true }} }}\n")
+    };
+    let socket = |navigator: &Navigator<'_>, name: &str| {
+        let path = format!("/proc/{}/environ", navigator.started(name));
+        // The kernel lets navigator go on before it has told where the environment of the new program lies.
+        let socket = navigator.log().until("its environment", || {
+            let environment = fs::read_to_string(&path).expect("it runs");
+            environment.split('\0').find_map(|variable| variable.strip_prefix("NOTIFY_SOCKET=")).map(PathBuf::from)
+        });
+        (socket.parent().expect("a directory").to_owned(), socket)
+    };
+    let mut first = site.start(&announcing("web"));
+    let (directory, web) = socket(&first, "web");
+    kill(&mut first);
+    assert!(web.exists(), "the process may live on");
+    let second = site.start(&announcing("next"));
+    let (of_next, next) = socket(&second, "next");
+    assert_eq!((&of_next, next == web), (&directory, false));
+    second.ends();
+    assert!(!directory.exists(), "an ordered end leaves nothing");
 }
