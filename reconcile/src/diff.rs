@@ -52,6 +52,9 @@ pub fn change(old: Option<&Spec>, new: Option<&Spec>) -> ChangeClass {
 
 /// Every field that differs, sorted by its path, without those that differ because of another one and are at their defaults.
 pub fn differences(old: &Spec, new: &Spec) -> Vec<Difference> {
+    if !old.exec.unknown_fields.is_empty() {
+        return unknown_differences(&old.exec.unknown_fields, new);
+    }
     let specs = (old, new);
     let (old, new) = (fields(old), fields(new));
     let mut paths: Vec<&String> = old.keys().chain(new.keys()).collect();
@@ -76,6 +79,18 @@ pub fn differences(old: &Spec, new: &Spec) -> Vec<Difference> {
         });
     }
     found
+}
+
+/// The differences of a definition of which these fields are unknown.
+fn unknown_differences(unknown: &[String], new: &Spec) -> Vec<Difference> {
+    let new = fields(new);
+    let difference = |path: &String| {
+        let field = new.get(path);
+        let shown = field.map(|field| field.text.shown().to_string());
+        let secret = field.is_some_and(|field| field.text.is_secret());
+        Difference { field: path.clone(), old: Some("(not recorded)".to_string()), new: shown, secret, identity: true }
+    };
+    unknown.iter().map(difference).collect()
 }
 
 /// Whether a field of a definition is absent or at its default.

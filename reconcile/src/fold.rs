@@ -1,5 +1,4 @@
-//! How events become facts. Late, lost and repeated events do no harm: an event that is known already, or is about a run that is
-//! gone, is ignored.
+//! How events become facts. An event that is known already, or is about a run that is gone, is ignored.
 
 use crate::backoff::Streak;
 use crate::begin_step::report_of;
@@ -388,6 +387,10 @@ impl Engine {
             reports.push(report_of(&run, TransitionKind::Stopped { status: status.clone(), reason: stop.why.clone() }));
         }
         self.record_end(&run, status, at, reports);
+        // What it ran can't be started again.
+        if !run.spec.exec.unknown_fields.is_empty() {
+            self.retry_put_back(&run.spec.name);
+        }
     }
 
     /// Records how a run ended. If it ended by itself, the restart policy decides by that.

@@ -39,6 +39,7 @@ pub mod run_status;
 pub mod socket;
 pub mod spec;
 pub mod state;
+pub mod take_over;
 pub mod text;
 pub mod time;
 pub mod variables;

@@ -400,7 +400,7 @@ impl Observed {
     }
 
     /// The newest of all runs, gone or not.
-    pub(crate) fn last_run(&self) -> RunId {
+    pub fn last_run(&self) -> RunId {
         RunId(self.last_run)
     }
 
@@ -415,6 +415,18 @@ impl Observed {
         // Hardly any process has a second run, and a vector would reserve space for four.
         runs.reserve_exact(1);
         runs.push(run);
+    }
+
+    /// Adds a process of a former life of navigator, with its runs.
+    pub(crate) fn take_over(&mut self, name: Name, facts: ProcessFacts) {
+        self.names.extend(facts.runs.iter().map(|run| (run.id, name.clone())));
+        self.dirty.mark(&name);
+        self.processes.insert(name, facts.into());
+    }
+
+    /// Numbers further runs behind this one.
+    pub(crate) fn number_from(&mut self, last: RunId) {
+        self.last_run = self.last_run.max(last.0);
     }
 
     /// Removes a run that is gone.

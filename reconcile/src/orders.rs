@@ -6,6 +6,7 @@
 use crate::desired::{Desired, DesiredProcess};
 use crate::event::ExitStatus;
 use crate::spec::Spec;
+use crate::take_over::ManualOrder;
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
@@ -72,6 +73,12 @@ impl Orders {
     /// Whether a process is kept stopped.
     pub fn is_stopped(&self, name: &str) -> bool {
         self.stopped.contains_key(name)
+    }
+
+    /// The order that applies to a process.
+    pub(crate) fn of(&self, name: &Name) -> Option<ManualOrder> {
+        let started = || self.started.contains_key(name).then_some(ManualOrder::Started);
+        if self.is_stopped(name) { Some(ManualOrder::Stopped) } else { started() }
     }
 
     /// Whether a process with this definition is to run.

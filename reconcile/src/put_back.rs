@@ -12,6 +12,7 @@ use crate::plan::{RestingState, is_same, resting_state_after};
 use crate::reason::{BoundAddress, Reason};
 use crate::report::{Report, Transition, TransitionKind};
 use crate::spec::Spec;
+use crate::take_over::RememberedPutBack;
 use crate::text::Name;
 use crate::time::Time;
 use alloc::boxed::Box;
@@ -48,6 +49,18 @@ impl PutBack {
     /// Whether this is the content of files that the definition of the file watches, and the one in force doesn't.
     pub(crate) fn watches_apart(&self, content: &Content) -> bool {
         content.watch == self.rejected.0.watch && content.watch != self.in_force().watch
+    }
+
+    /// What the next life of navigator needs to know.
+    pub(crate) fn remember(&self) -> RememberedPutBack {
+        let (serving, serving_generation) = self.serving.clone();
+        RememberedPutBack { rejected: self.rejected.1, serving, serving_generation, why: self.why.clone() }
+    }
+
+    /// The same from a former life, for this definition of the file.
+    pub(crate) fn recall(file: Arc<Spec>, former: RememberedPutBack) -> PutBack {
+        let RememberedPutBack { rejected, serving, serving_generation, why } = former;
+        PutBack { rejected: (file, rejected), serving: (serving, serving_generation), why, again: None }
     }
 
     /// Whether the run that was put back was of the same program as the old one, as in a restart by hand.

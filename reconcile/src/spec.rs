@@ -96,6 +96,8 @@ pub struct Exec {
     pub limits: BTreeMap<&'static str, Limit>,
     /// -1000 to 1000; `None`: the one navigator was started with.
     pub oom_score_adj: Option<i32>,
+    /// Fields of which only a digest was recorded ([`crate::take_over`]), and whose values are not those of the file.
+    pub unknown_fields: Vec<String>,
 }
 
 /// Which variables of navigator's own environment a process inherits.

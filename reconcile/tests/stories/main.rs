@@ -1,4 +1,4 @@
-//! Step-by-step scenarios of the core: its laws, rolling replacement, rollback, held sockets, ends of runs, watched files, health, starts, and bugs found by random histories.
+//! Step-by-step scenarios of the core: its laws, rolling replacement, rollback, held sockets, ends of runs, watched files, health, starts, takeover, and bugs found by random histories.
 
 mod ends;
 mod files;
@@ -12,4 +12,5 @@ mod rollback;
 mod rolling;
 mod sockets;
 mod stage;
+mod take_over;
 mod turns;
