@@ -1,17 +1,22 @@
 //! Tests of the event loop with paused time and a fake runtime: messages in, actions out, wake-ups in time.
 
+#[path = "supervisor/orphans.rs"]
+mod orphans;
 #[path = "supervisor/signals.rs"]
 mod signals;
 #[path = "supervisor/survivors.rs"]
 mod survivors;
+#[path = "supervisor/taken_over.rs"]
+mod taken_over;
 
 use navigator::config::{ContentHash, Diagnostic, Inputs, Loaded, Rejected, Settings};
-use navigator::journal::{Accepted, Record};
+use navigator::journal::FactUpdate;
+use navigator::runtime::{FormerRun, TakenOver};
 use navigator::snapshot::PlanReport;
 use navigator::source::{Revision, Source, Ticket, Tickets, WatchMethod};
 use navigator::supervisor::{
-    Ending, FormerProcesses, Host, INBOX, LoopView, ManualOrder, NavigatorSignal, News, Perform, Published, ReloadOutcome,
-    Request, Supervisor, journal_entry,
+    Ending, FormerNavigator, Host, INBOX, LoopView, ManualOrder, NavigatorSignal, News, Perform, Published, ReloadOutcome,
+    Request, Supervisor,
 };
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, ExitStatus, Pid, RunId, StopBy};
@@ -93,8 +98,14 @@ impl Perform for FakeRuntime {
 
     fn retain_lines(&self, _: &dyn Fn(&Name) -> bool) {}
 
-    fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
-        self.record(&format!("take over {name}{run}"));
+    fn take_over(&self, former: &FormerRun) -> TakenOver {
+        let FormerRun { run, spec, is_ready, .. } = former;
+        self.record(&format!("take over {}{run}{}", spec.name, if *is_ready { " (ready)" } else { "" }));
+        TakenOver { main: Some(Pid(100)), is_left: true, problem: None }
+    }
+
+    fn bind_orphans(&self, run: RunId, name: &Name) -> Option<Pid> {
+        self.record(&format!("bind {name}{run}"));
         Some(Pid(100))
     }
 
@@ -110,6 +121,7 @@ struct FakeHost {
     shown_plans: Rc<RefCell<Vec<PlanReport>>>,
     applied: Rc<Cell<u32>>,
     notices: Rc<RefCell<Vec<String>>>,
+    recorded: Rc<RefCell<Vec<FactUpdate>>>,
 }
 
 impl Source for FakeHost {
@@ -152,6 +164,10 @@ impl Host for FakeHost {
         self.applied.set(self.applied.get() + 1);
     }
 
+    fn record(&self, updates: Vec<FactUpdate>) {
+        self.recorded.borrow_mut().extend(updates);
+    }
+
     fn explain(&self, _: &[Diagnostic], _: usize) {}
 
     fn is_watched(&self) -> bool {
@@ -187,19 +203,19 @@ impl World {
         let runtime = FakeRuntime { events, record: Rc::default(), ignores_stop, survives: Rc::default(), epoch: Instant::now() };
         let host = FakeHost::default();
         let (published, _) = Published::new();
-        let supervisor = Supervisor::new(runtime.clone(), host.clone(), published.clone());
+        let supervisor = Supervisor::new(runtime.clone(), host.clone(), published.clone(), runtime.epoch);
         World { runtime, host, news, supervisor, inboxes: (event_inbox, news_inbox), published }
     }
 
     /// Runs the loop together with `script`. Returns the actions of the runtime.
     async fn run(self, first: Loaded, script: impl AsyncFnOnce(&FakeRuntime, &mpsc::Sender<News>)) -> (Vec<String>, Ending) {
-        self.run_after(FormerProcesses::default(), first, script).await
+        self.run_after(FormerNavigator::None, first, script).await
     }
 
-    /// The same with orphans, which are to be ended first.
+    /// The same after a former navigator that was killed.
     async fn run_after(
         self,
-        former: FormerProcesses,
+        former: FormerNavigator,
         first: Loaded,
         script: impl AsyncFnOnce(&FakeRuntime, &mpsc::Sender<News>),
     ) -> (Vec<String>, Ending) {
@@ -433,62 +449,4 @@ async fn the_plan_of_a_reload_is_shown_once_on_a_terminal() {
     let changes: Vec<String> =
         plans.iter().flat_map(|plan| &plan.changes).map(|change| format!("{} {}", change.action, change.name)).collect();
     assert_eq!((plans.len(), changes), (1, vec!["restart web".to_owned()]));
-}
-
-/// The orphans of a killed navigator with `db` and `web`.
-fn orphans() -> FormerProcesses {
-    let former = wanted(vec![Spec::new("db", "db"), Spec::new("web", "web")]);
-    let record = Record::of([journal_entry(&former.desired, Accepted::default())]);
-    FormerProcesses { processes: vec![(Name::from("db"), vec![Pid(100)]), (Name::from("web"), vec![Pid(200)])], record }
-}
-
-#[tokio::test(start_paused = true)]
-async fn orphans_are_ended_in_their_order_before_anything_starts() {
-    let (actions, ending) = World::new(false)
-        .run_after(orphans(), wanted(vec![Spec::new("web", "web")]), async |runtime, news| {
-            at(runtime.epoch, 1).await;
-            signal(news, NavigatorSignal::Terminate).await;
-        })
-        .await;
-    let taken_over = ["0.0s take over db#1", "0.0s take over web#2"];
-    let ended = ["0.0s TERM #2", "0.0s TERM #1"];
-    assert_eq!(actions, [&taken_over[..], &ended, &["0.0s spawn web#1", "1.0s TERM #1"]].concat());
-    assert_eq!(ending, Ending::Terminated);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_shutdown_while_orphans_are_ended_starts_nothing() {
-    let (actions, ending) = World::new(true)
-        .run_after(orphans(), wanted(vec![Spec::new("web", "web")]), async |runtime, news| {
-            signal(news, NavigatorSignal::Hangup).await;
-            signal(news, NavigatorSignal::Interrupt).await;
-            at(runtime.epoch, 2).await;
-            signal(news, NavigatorSignal::Interrupt).await;
-        })
-        .await;
-    let taken_over = ["0.0s take over db#1", "0.0s take over web#2"];
-    assert_eq!(actions, [&taken_over[..], &["0.0s TERM #2", "2.0s kill #1", "2.0s kill #2"]].concat());
-    assert_eq!(ending, Ending::Interrupted);
-}
-
-#[tokio::test(start_paused = true)]
-async fn messages_that_come_while_orphans_are_ended_are_handled_afterwards() {
-    let world = World::new(true);
-    let host = world.host.clone();
-    let (actions, _) = world
-        .run_after(orphans(), wanted(vec![Spec::new("web", "web")]), async |runtime, news| {
-            signal(news, NavigatorSignal::Hangup).await;
-            let newer = wanted(vec![Spec::new("newer", "newer")]);
-            news.send(read(newer, Ticket::default())).await.expect("the loop listens");
-            at(runtime.epoch, 15).await;
-            assert_eq!(host.reloads.get(), 0);
-            at(runtime.epoch, 25).await;
-            assert_eq!(host.reloads.get(), 1);
-            signal(news, NavigatorSignal::Quit).await;
-        })
-        .await;
-    assert_eq!(
-        actions[2..],
-        ["0.0s TERM #2", "10.0s kill #2", "10.0s TERM #1", "20.0s kill #1", "20.0s spawn newer#1", "25.0s kill #1"]
-    );
 }

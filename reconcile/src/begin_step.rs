@@ -15,7 +15,6 @@ use crate::time::Time;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 impl Engine {
     pub(crate) fn begin(&mut self, now: Time, step: Step, outcome: &mut StepOutcome) {
@@ -172,38 +171,8 @@ impl Engine {
             slowed_down
                 .map(|what| Report::Process(Transition { name: name.clone(), run: Some(id), pid: None, generation, what })),
         );
-        self.observed.add(Run {
-            id,
-            spec,
-            generation,
-            taken_over: id,
-            bound: (id, now),
-            reason,
-            waits,
-            after,
-            begun: now,
-            pid: None,
-            up: None,
-            ready: None,
-            was_ready_for: Duration::ZERO,
-            lapsed: None,
-            first_ready: None,
-            unready: None,
-            unhealthy: None,
-            content,
-            kept_by: None,
-            listens_on: None,
-            reloads: 0,
-            unwanted: None,
-            replaces,
-            stop: None,
-            rest_stop: None,
-            killed: None,
-            exit: None,
-            kill_refused: None,
-            reported: false,
-            forgiven: false,
-        });
+        let begun = Run::begun(id, spec, reason, now);
+        self.observed.add(Run { generation, waits, after, content, replaces, ..begun });
     }
 
     fn begin_reload(&mut self, id: RunId, why: Reason, outcome: &mut StepOutcome) {

@@ -40,6 +40,8 @@ pub struct Engine {
     pub(crate) generation: u64,
     /// The generation in which each wanted definition appeared.
     pub(crate) since: Arc<BTreeMap<Name, u64>>,
+    /// When it went on from a former life of navigator.
+    pub(crate) taken_over_at: Option<Time>,
 }
 
 /// The actions and reports of one step of the engine.
@@ -74,6 +76,7 @@ impl Engine {
             planner: Planner::default(),
             generation: 0,
             since: Arc::default(),
+            taken_over_at: None,
         }
     }
 

@@ -25,6 +25,8 @@ use core::time::Duration;
 pub struct Observed {
     processes: BTreeMap<Name, ObservedProcess>,
     dirty: Dirty,
+    /// The processes that changed since [`Observed::take_unrecorded`].
+    unrecorded: Dirty,
     /// The processes that failed last, and have not been healthy for long enough since.
     pub(crate) unproven: BTreeSet<Name>,
     names: BTreeMap<RunId, Name>,
@@ -259,6 +261,42 @@ impl ProcessFacts {
 }
 
 impl Run {
+    /// A run with a start that begins now.
+    pub(crate) fn begun(id: RunId, spec: Arc<Spec>, reason: Reason, now: Time) -> Run {
+        Run {
+            id,
+            spec,
+            generation: 0,
+            taken_over: id,
+            bound: (id, now),
+            reason,
+            waits: Vec::new(),
+            after: None,
+            begun: now,
+            pid: None,
+            up: None,
+            ready: None,
+            was_ready_for: Duration::ZERO,
+            lapsed: None,
+            first_ready: None,
+            unready: None,
+            unhealthy: None,
+            content: None,
+            kept_by: None,
+            listens_on: None,
+            reloads: 0,
+            unwanted: None,
+            replaces: None,
+            stop: None,
+            rest_stop: None,
+            killed: None,
+            exit: None,
+            kill_refused: None,
+            reported: false,
+            forgiven: false,
+        }
+    }
+
     /// Whether it is to stop before its replacement starts, even where its definition asks for a rolling replacement.
     pub(crate) fn stops_first(&self) -> bool {
         self.unwanted.as_ref().is_some_and(|unwanted| unwanted.stops_first)
@@ -354,6 +392,11 @@ impl Observed {
         self.dirty.names()
     }
 
+    /// The processes that changed since the last call, or were forgotten.
+    pub(crate) fn take_unrecorded(&mut self) -> Vec<Name> {
+        core::mem::take(&mut self.unrecorded).into_names()
+    }
+
     /// Records that these processes are quiescent; `names` is sorted.
     pub(crate) fn clear_dirty<'a>(&mut self, names: impl Iterator<Item = &'a Name>) {
         self.dirty.clear(names);
@@ -361,15 +404,20 @@ impl Observed {
 
     pub(crate) fn mark_all_dirty(&mut self) {
         self.dirty.mark_all(self.processes.keys());
+        self.unrecorded.extend(self.processes.keys());
     }
 
     pub(crate) fn process_mut(&mut self, name: &Name) -> Option<&mut ObservedProcess> {
-        self.processes.get_mut(name).inspect(|_| self.dirty.mark(name))
+        let process = self.processes.get_mut(name)?;
+        self.dirty.mark(name);
+        self.unrecorded.mark(name);
+        Some(process)
     }
 
     /// A process, which is added if it is unknown.
     pub(crate) fn process_or_new(&mut self, name: &Name) -> &mut ObservedProcess {
         self.dirty.mark(name);
+        self.unrecorded.mark(name);
         self.processes.entry(name.clone()).or_default()
     }
 
@@ -390,6 +438,7 @@ impl Observed {
     pub(crate) fn forget(&mut self, names: &[Name]) {
         for name in names {
             self.processes.remove(name);
+            self.unrecorded.mark(name);
         }
         self.dirty.clear(names.iter());
     }

@@ -6,7 +6,7 @@
 use crate::desired::{Desired, DesiredProcess};
 use crate::event::ExitStatus;
 use crate::spec::Spec;
-use crate::take_over::ManualOrder;
+use crate::take_over::StandingOrder;
 use crate::text::Name;
 use crate::time::Time;
 use alloc::collections::BTreeMap;
@@ -76,9 +76,9 @@ impl Orders {
     }
 
     /// The order that applies to a process.
-    pub(crate) fn of(&self, name: &Name) -> Option<ManualOrder> {
-        let started = || self.started.contains_key(name).then_some(ManualOrder::Started);
-        if self.is_stopped(name) { Some(ManualOrder::Stopped) } else { started() }
+    pub(crate) fn of(&self, name: &Name) -> Option<StandingOrder> {
+        let started = || self.started.contains_key(name).then_some(StandingOrder::Started);
+        if self.is_stopped(name) { Some(StandingOrder::Stopped) } else { started() }
     }
 
     /// Whether a process with this definition is to run.

@@ -60,7 +60,7 @@ impl PutBack {
     /// The same from a former life, for this definition of the file.
     pub(crate) fn recall(file: Arc<Spec>, former: RememberedPutBack) -> PutBack {
         let RememberedPutBack { rejected, serving, serving_generation, why } = former;
-        PutBack { rejected: (file, rejected), serving: (serving, serving_generation), why, again: None }
+        PutBack { rejected: (file, rejected), serving: (serving, serving_generation), why, again: None, content: None }
     }
 
     /// Whether the run that was put back was of the same program as the old one, as in a restart by hand.

@@ -51,6 +51,8 @@ pub enum Reason {
         /// What the old run has and the new one may need.
         bound: Option<BoundAddress>,
     },
+    /// It was left by a navigator that was killed, and can't be taken over.
+    Left,
     /// Navigator is shutting down.
     Shutdown,
 }
@@ -68,7 +70,7 @@ impl Reason {
     /// Whether a run that is stopped for this reason is replaced by another one. Then dependents with `restart: true` are restarted
     /// too.
     pub fn replaces(&self) -> bool {
-        matches!(self, Reason::Changed(_) | Reason::With(_) | Reason::RestartedByHand | Reason::Watched(_))
+        matches!(self, Reason::Changed(_) | Reason::With(_) | Reason::RestartedByHand | Reason::Watched(_) | Reason::Left)
     }
 
     /// Whether the cause is an operator or another process, and not the process or its definition.
@@ -106,6 +108,7 @@ impl fmt::Display for Reason {
                 let way_out = if *is_of_replica { "write `rolling: {surge: 0}`" } else { "let navigator hold it by `listen`" };
                 write!(f, "; the old run has bound {address}: if the new one needs that too, {way_out}")
             }
+            Reason::Left => f.write_str("left by a navigator that was killed"),
             Reason::Shutdown => f.write_str("shutdown"),
         }
     }

@@ -96,7 +96,7 @@ pub struct Exec {
     pub limits: BTreeMap<&'static str, Limit>,
     /// -1000 to 1000; `None`: the one navigator was started with.
     pub oom_score_adj: Option<i32>,
-    /// Fields of which only a digest was recorded ([`crate::take_over`]), and whose values are not those of the file.
+    /// Fields with other values than here. They are not known: only digests were recorded ([`crate::take_over`]).
     pub unknown_fields: Vec<String>,
 }
 

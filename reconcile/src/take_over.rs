@@ -6,14 +6,16 @@
 
 use crate::desired::Desired;
 use crate::engine::Engine;
-use crate::event::RunId;
-use crate::observed::ProcessFacts;
+use crate::event::{Pid, RunId};
+use crate::observed::{ProcessFacts, Run, Unwanted};
 use crate::put_back::PutBack;
 use crate::reason::Reason;
 use crate::spec::Spec;
 use crate::text::Name;
+use crate::time::Time;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 /// What a former life of navigator left.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct FormerLife {
     pub generation: u64,
     /// The newest of all its runs, gone or not.
     pub last_run: RunId,
+    /// When it is taken over.
+    pub at: Time,
     /// What it knew of each process.
     pub processes: BTreeMap<Name, Remembered>,
 }
@@ -36,7 +40,7 @@ pub struct Remembered {
     /// The generation that its definition came with.
     pub generation: u64,
     /// The order by hand that applies to it.
-    pub order: Option<ManualOrder>,
+    pub order: Option<StandingOrder>,
     /// Why another definition than that of the file is in force.
     pub put_back: Option<RememberedPutBack>,
     /// Its facts.
@@ -58,7 +62,7 @@ pub struct RememberedPutBack {
 
 /// An order by hand that lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ManualOrder {
+pub enum StandingOrder {
     /// It stays stopped.
     Stopped,
     /// It runs although it is disabled.
@@ -66,6 +70,11 @@ pub enum ManualOrder {
 }
 
 impl Engine {
+    /// The processes that changed since the last call, so that [`Engine::remember`] may say something else of them.
+    pub fn take_unrecorded(&mut self) -> Vec<Name> {
+        self.observed.take_unrecorded()
+    }
+
     /// What the next life of navigator needs to know about a process; `None`: there is nothing to know.
     pub fn remember(&self, name: &Name) -> Option<Remembered> {
         let definition = self.file.get(name).map(|entry| entry.spec.clone());
@@ -83,10 +92,15 @@ impl Engine {
         })
     }
 
+    /// When it went on from a former life of navigator, if it did.
+    pub fn taken_over_at(&self) -> Option<Time> {
+        self.taken_over_at
+    }
+
     /// An engine that goes on from what a former life left. Its first step takes the file as it is now.
     pub fn take_over(former: FormerLife) -> Engine {
-        let FormerLife { file, generation, last_run, processes } = former;
-        let mut engine = Engine { file: Arc::new(file), generation, ..Engine::new() };
+        let FormerLife { file, generation, last_run, at, processes } = former;
+        let mut engine = Engine { file: Arc::new(file), generation, taken_over_at: Some(at), ..Engine::new() };
         let file = engine.file.clone();
         for (name, remembered) in processes {
             let Remembered { definition, generation, order, put_back, facts } = remembered;
@@ -96,8 +110,8 @@ impl Engine {
             if let Some(spec) = definition {
                 Arc::make_mut(&mut engine.since).insert(name.clone(), generation);
                 match order {
-                    Some(ManualOrder::Stopped) => engine.orders.stop(&spec),
-                    Some(ManualOrder::Started) => engine.orders.start(&spec),
+                    Some(StandingOrder::Stopped) => engine.orders.stop(&spec),
+                    Some(StandingOrder::Started) => engine.orders.start(&spec),
                     None => {}
                 }
                 if let Some(put_back) = put_back {
@@ -111,6 +125,20 @@ impl Engine {
         engine.desired = engine.file_in_force();
         engine.planner.reset(&engine.desired);
         engine
+    }
+}
+
+impl Run {
+    /// A run of which nothing is known but that a process of it lives. It stops before its process is started again.
+    pub fn left(id: RunId, spec: Arc<Spec>, pid: Option<Pid>, now: Time) -> Run {
+        Run { pid, up: Some(now), first_ready: Some(now), ..Run::begun(id, spec, Reason::Left, now) }.not_taken_over()
+    }
+
+    /// The same, to be stopped before its process is started again.
+    #[must_use]
+    pub fn not_taken_over(mut self) -> Run {
+        self.unwanted = Some(Unwanted { why: Reason::Left, stops_first: true });
+        self
     }
 }
 

@@ -54,7 +54,7 @@ impl Arguments {
 /// The common options that a command uses. Without a command, all are used.
 pub(super) fn used_options(command: &str) -> &'static [&'static str] {
     match command {
-        "run" => &["named", "verbose", "quiet", "no_watch", "trust_user", "state_dir"],
+        "run" => &["named", "verbose", "quiet", "no_watch", "fresh", "trust_user", "state_dir"],
         "check" | "config" | "graph" => &["named"],
         "schema" | "completions" | "man" | "help" => &[],
         _ => &["named", "trust_user", "state_dir"],
@@ -90,6 +90,7 @@ pub(super) fn completed_line() -> clap::Command {
 
 /// Options of several commands; see [`used_options`].
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(super) struct Common {
     /// Use this configuration
     #[arg(short = 'c', long = "config", value_name = "CONFIG", global = true)]
@@ -106,6 +107,10 @@ pub(super) struct Common {
     /// Do not watch files; reload on request only
     #[arg(long, global = true)]
     pub(super) no_watch: bool,
+
+    /// Stop what a killed navigator left, instead of taking it over
+    #[arg(long, global = true)]
+    pub(super) fresh: bool,
 
     /// Also trust files and directories of this user
     #[arg(long, value_name = "NAME", global = true)]

@@ -9,13 +9,18 @@ use crate::access::{Directory, FoundPath, Trust};
 use crate::config::{self, Diagnostic, Environment, Level, Loaded, Settings, render_all};
 use crate::control::{ClaimError, HeldLock, Instance, LoopAccess, Server, StateDir};
 use crate::error_text::words;
-use crate::journal::{Accepted, Journal, Opened};
+use crate::journal::{Accepted, FactUpdate, Journal, Opened, time_since};
 use crate::paths::{absolute, lasting};
-use crate::runtime::{self, DeferredFlush, Destination, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
+use crate::runtime::{
+    self, DeferredFlush, Destination, FormerRun, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup, TakenOver,
+};
 use crate::signals;
 use crate::snapshot::PlanReport;
 use crate::source::{Delivery, FileFollower, FileSource, Reading, Source, WatchMethod, has_writer};
-use crate::supervisor::{self, Ending, FormerProcesses, Host, INBOX, NavigatorSignal, News, Perform, Published, Supervisor};
+use crate::supervisor::{
+    self, Ending, FormerNavigator, FormerProcesses, Host, INBOX, NavigatorSignal, News, Perform, Published, RecordedLife,
+    Supervisor,
+};
 use crate::terminal::{TerminalStyle, escape, guard, is_color_welcome};
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec;
@@ -28,6 +33,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 /// Runs a configuration until a signal ends navigator.
@@ -65,8 +71,13 @@ pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
         Err(error) => return fail(FAILURE, &format!("failed to open the journal: {}", words(&error))),
     };
     let pid_file = lock_pid_file(&state);
-    let ending =
-        supervise(listener, source, &reading, loaded, LoopParts { launcher, log, opened, directory: instance.directory() });
+    let ending = supervise(
+        listener,
+        source,
+        &reading,
+        loaded,
+        LoopParts { launcher, log, opened, directory: instance.directory(), fresh: common.fresh },
+    );
     if let Some(lock) = pid_file {
         lock.remove();
     }
@@ -87,6 +98,8 @@ struct LoopParts<'a> {
     opened: Opened,
     /// The directory of the instance.
     directory: &'a Directory,
+    /// Whether processes of a killed navigator are ended first.
+    fresh: bool,
 }
 
 /// Builds the loop and everything around it, and runs it until it ends.
@@ -97,7 +110,7 @@ fn supervise(
     loaded: Loaded,
     parts: LoopParts<'_>,
 ) -> io::Result<Ending> {
-    let LoopParts { launcher, log, opened, directory } = parts;
+    let LoopParts { launcher, log, opened, directory, fresh } = parts;
     let SignalListener { tokio, news, news_inbox } = listener;
     let _until_the_end = DeferredFlush::new();
     tokio.block_on(async move {
@@ -118,7 +131,7 @@ fn supervise(
         let (follower, contents) =
             started.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
         let loaded = Loaded { contents, ..loaded };
-        let Opened { journal, former, is_first, damaged } = opened;
+        let Opened { journal, former, facts, epoch, is_first, damaged } = opened;
         if let Some(path) = damaged {
             warn!(target: "navigator", path = %path.display(), "Moved the damaged journal aside");
         }
@@ -141,9 +154,20 @@ fn supervise(
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
         let server = Server::open(directory, access, retired)
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
-        let processes = if is_first { Vec::new() } else { runtime.find_orphans().await };
-        let former = FormerProcesses { processes, record: former };
-        let supervisor = Supervisor::new(runtime, ForegroundHost { config, follower, log, journal: journal.clone() }, published);
+        let orphans = if is_first { Vec::new() } else { runtime.find_orphans().await };
+        let facts = facts.unwrap_or_default();
+        let former = if fresh {
+            journal.update(facts.names().map(|name| FactUpdate::Process(name, None)).collect());
+            FormerNavigator::End(FormerProcesses::of(orphans, former))
+        } else if facts.generation() > 0 || !orphans.is_empty() {
+            let secret = journal.secret().clone();
+            FormerNavigator::TakeOver(Box::new(RecordedLife { orphans, record: former, facts, secret }))
+        } else {
+            FormerNavigator::None
+        };
+        let epoch = Instant::now().checked_sub(time_since(epoch)).unwrap_or_else(Instant::now);
+        let host = ForegroundHost { config, follower, log, journal: journal.clone() };
+        let supervisor = Supervisor::new(runtime, host, published, epoch);
         let (runtime, ending) = supervisor.run(former, loaded, event_inbox, news_inbox).await;
         let survivors = runtime.finish().await;
         server.close().await;
@@ -222,8 +246,12 @@ impl Perform for Runtime {
         Runtime::retain_lines(self, is_there);
     }
 
-    fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
-        Runtime::take_over(self, run, name)
+    fn take_over(&self, former: &FormerRun) -> TakenOver {
+        Runtime::take_over(self, former)
+    }
+
+    fn bind_orphans(&self, run: RunId, name: &Name) -> Option<Pid> {
+        Runtime::bind_orphans(self, run, name)
     }
 
     fn release_orphans(&self) {
@@ -251,6 +279,10 @@ impl Host for ForegroundHost {
         self.journal.record(supervisor::journal_entry(&loaded.desired, accepted));
         let names = loaded.desired.entries().iter().map(|entry| entry.spec.name.len());
         self.log.printer.align(names.max().unwrap_or(0));
+    }
+
+    fn record(&self, updates: Vec<FactUpdate>) {
+        self.journal.update(updates);
     }
 
     fn explain(&self, diagnostics: &[Diagnostic], omitted: usize) {

@@ -1,6 +1,7 @@
-//! One line of the journal, as a value and as text.
+//! The entries about runs, and entries as lines of text.
 
 use crate::checksum::fnv1a;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// One fact in the journal.
@@ -104,20 +105,35 @@ pub struct Definition {
     pub signal: String,
     /// The stop timeout, in milliseconds.
     pub timeout_ms: u64,
+    /// Its place in the file; 0 in the journals of older versions.
+    #[serde(default)]
+    pub position: usize,
 }
 
-impl JournalEntry {
-    /// Its line, with the line break.
-    pub(crate) fn line(&self) -> String {
-        let json = serde_json::to_string(self).unwrap_or_else(|error| panic!("strings and numbers are JSON: {error}"));
-        format!("{:016x} {json}\n", fnv1a(json.as_bytes()))
-    }
+/// The line of an entry, with the line break.
+pub(crate) fn entry_line<E: Serialize>(entry: &E) -> String {
+    let json = serde_json::to_string(entry).unwrap_or_else(|error| panic!("strings and numbers are JSON: {error}"));
+    format!("{:016x} {json}\n", fnv1a(json.as_bytes()))
+}
 
-    /// The entry of a line without its line break; `None` if it is not whole.
-    pub(super) fn read(line: &[u8]) -> Option<JournalEntry> {
-        let (checksum, json) = line.split_at_checked(17)?;
-        let checksum = std::str::from_utf8(checksum.strip_suffix(b" ")?).ok()?;
-        let is_whole = u64::from_str_radix(checksum, 16).ok()? == fnv1a(json);
-        serde_json::from_slice(json).ok().filter(|_| is_whole)
+/// Passes the entries of a file to `fold`. Returns the number of damaged lines, which are skipped. A last line without a line
+/// break was being written when navigator was killed, and is not counted as damage.
+pub(super) fn read_lines<E: DeserializeOwned>(text: &[u8], mut fold: impl FnMut(E)) -> usize {
+    let mut bad_lines = 0;
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        let Some(whole) = line.strip_suffix(b"\n") else { break };
+        match read(whole) {
+            Some(entry) => fold(entry),
+            None => bad_lines += 1,
+        }
     }
+    bad_lines
+}
+
+/// The entry of a line without its line break; `None` if it is not whole.
+fn read<E: DeserializeOwned>(line: &[u8]) -> Option<E> {
+    let (checksum, json) = line.split_at_checked(17)?;
+    let checksum = std::str::from_utf8(checksum.strip_suffix(b" ")?).ok()?;
+    let is_whole = u64::from_str_radix(checksum, 16).ok()? == fnv1a(json);
+    serde_json::from_slice(json).ok().filter(|_| is_whole)
 }

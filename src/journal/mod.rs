@@ -8,27 +8,43 @@
 //!
 //! ```text
 //!  directory/id      the instance's name (the first part of every mark), the directory that it belongs to, and its secret key
-//!  directory/runs    one entry per line: checksum, space, JSON
+//!  directory/runs    the runs; one entry per line: checksum, space, JSON
+//!  directory/facts   everything else about processes, in the same form ([`facts`])
 //! ```
 //!
 //! Nothing is flushed to disk: a loss of power ends the processes as well.
 
+mod digest;
 mod entry;
+mod fact_recorder;
+mod facts;
+mod line_file;
+mod process_fact;
+mod reasons;
 mod record;
 mod secret;
 mod writer;
 
+pub use digest::DefinitionDigest;
+#[cfg(test)]
+pub(crate) use entry::entry_line;
 pub use entry::{Accepted, Definition, GroupDirectory, JournalEntry, RunKey, Started};
+pub use facts::{FactUpdate, RecordedFacts};
+pub use process_fact::{ProcessFact, RecordedRun};
 pub use record::Record;
 pub use secret::InstanceSecret;
 
 use crate::access::Directory;
+use entry::read_lines;
+use facts::FactLines;
+use line_file::Recorded as _;
+use rustix::time::{ClockId, clock_gettime};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
-use writer::{Inbox, RUNS, WriteRequest};
+use writer::{Inbox, WriteRequest};
 
 /// The name that a damaged file of entries gets.
 const DAMAGED: &str = "runs.damaged";
@@ -61,8 +77,12 @@ pub struct Author {
 pub struct Opened {
     /// The open journal.
     pub journal: Journal,
-    /// What earlier navigators of this instance recorded.
+    /// The runs that earlier navigators of this instance recorded.
     pub former: Record,
+    /// What the last of them recorded beside them, if that was in this boot.
+    pub facts: Option<RecordedFacts>,
+    /// When the engine's time begins, by the kernel's monotonic clock.
+    pub epoch: Duration,
     /// Whether nothing can be left of them on this host: nothing was recorded, and the instance's name is new, so that no process
     /// can carry its mark.
     pub is_first: bool,
@@ -89,18 +109,21 @@ impl Journal {
             None => create_secret(directory, random())?,
         };
         let author = Author { instance, life: random() };
-        let (mut former, bad_lines) = Record::read(&directory.read(RUNS).unwrap_or_default());
+        let (mut former, bad_lines) = Record::read(&directory.read(Record::FILE).unwrap_or_default());
         let damaged = (bad_lines > 0).then(|| directory.path().join(DAMAGED));
         if damaged.is_some() {
             // If that fails, too, the good lines are still in memory.
-            let _refused = directory.rename(RUNS, DAMAGED);
+            let _refused = directory.rename(Record::FILE, DAMAGED);
         }
         let is_first = !has_name && former == Record::default();
         former.forget_other_boots(&boot);
         let mut record = former.clone();
         record.fold(JournalEntry::Life { life: author.life.clone(), boot: boot.clone(), groups: None });
-        let inbox = Inbox::open(directory.clone(), record)?;
-        Ok(Opened { journal: Journal { inbox, author, secret, boot }, former, is_first, damaged })
+        let facts = read_facts(directory, &boot);
+        let epoch = facts.as_ref().map_or_else(monotonic_now, RecordedFacts::epoch);
+        let begun = facts.clone().unwrap_or_else(|| RecordedFacts::begin(boot.clone(), epoch));
+        let inbox = Inbox::open(directory, record, FactLines::of(begun), secret.clone())?;
+        Ok(Opened { journal: Journal { inbox, author, secret, boot }, former, facts, epoch, is_first, damaged })
     }
 
     /// The writing navigator.
@@ -141,25 +164,30 @@ impl Journal {
             return;
         }
         if let Err(entries) = self.inbox.write_if_quick(entries) {
-            self.inbox.send(WriteRequest { entries, written: None });
+            self.inbox.send(WriteRequest { entries, ..WriteRequest::default() });
         }
+    }
+
+    /// Records soon what has changed about processes, without waiting.
+    pub fn update(&self, updates: Vec<FactUpdate>) {
+        self.inbox.send(WriteRequest { updates, ..WriteRequest::default() });
     }
 
     /// Writes an entry, and waits until it is written, has failed, or takes too long.
     pub fn record_and_wait(&self, entry: JournalEntry) {
         if let Err(entries) = self.inbox.write_now(vec![entry]) {
-            self.wait_for(entries);
+            self.wait_for(WriteRequest { entries, ..WriteRequest::default() });
         }
     }
 
-    /// Waits until every earlier entry is written. If no run is left, the file is removed.
+    /// Waits until every earlier entry is written. The files are removed, but that of runs only if none is left.
     pub fn close(&self) {
-        self.wait_for(Vec::new());
+        self.wait_for(WriteRequest { is_last: true, ..WriteRequest::default() });
     }
 
-    fn wait_for(&self, entries: Vec<JournalEntry>) {
+    fn wait_for(&self, request: WriteRequest) {
         let (written, wait) = mpsc::channel();
-        self.inbox.send(WriteRequest { entries, written: Some(written) });
+        self.inbox.send(WriteRequest { written: Some(written), ..request });
         // Writing late or never is both fine: nothing depends on it.
         let _too_late = wait.recv_timeout(WRITE_TIMEOUT);
     }
@@ -167,7 +195,25 @@ impl Journal {
 
 /// Whether navigators of this instance have recorded runs that may be left.
 pub fn has_runs(directory: &Directory) -> bool {
-    directory.entry(RUNS).stat().is_ok_and(|stat| stat.is_some())
+    directory.entry(Record::FILE).stat().is_ok_and(|stat| stat.is_some())
+}
+
+/// What the last navigator recorded beside its runs, if that was in this boot. Damaged lines are skipped.
+fn read_facts(directory: &Directory, boot: &str) -> Option<RecordedFacts> {
+    let mut facts = RecordedFacts::default();
+    read_lines(&directory.read(FactLines::FILE).ok()?, |entry| facts.fold(entry));
+    Some(facts).filter(|facts| facts.is_of(boot))
+}
+
+/// The time since this moment of the kernel's monotonic clock.
+pub fn time_since(moment: Duration) -> Duration {
+    monotonic_now().saturating_sub(moment)
+}
+
+/// The kernel's monotonic clock (`clock_gettime(2)`).
+fn monotonic_now() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
 }
 
 /// The instance's name and secret key from its first start; older versions made no key. Both are bound to this
@@ -203,267 +249,4 @@ fn random() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::Trust;
-    use crate::checksum::fnv1a;
-    use reconcile::spec::Signal;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
-
-    /// A directory for one test, removed at its end.
-    struct Site(PathBuf);
-
-    impl Site {
-        fn new(name: &str) -> Site {
-            Site::within(&std::env::temp_dir(), name)
-        }
-
-        /// One that is in memory.
-        fn in_memory(name: &str) -> Site {
-            let directory = Site::within(Path::new("/dev/shm"), name);
-            assert!(writer::is_in_memory(&directory.held()), "shared memory is a file system in memory (shm_overview(7))");
-            directory
-        }
-
-        fn within(directory: &Path, name: &str) -> Site {
-            let path = directory.join(format!("navigator-journal-{name}-{}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Site(path)
-        }
-
-        fn open(&self, boot: &str) -> Opened {
-            Journal::open(&self.held(), Some(boot.to_owned())).expect("a thread")
-        }
-
-        fn held(&self) -> Directory {
-            Directory::open(&self.0, Trust::everybody()).expect("it was made")
-        }
-    }
-
-    impl Drop for Site {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).expect("the test's directory can be removed");
-        }
-    }
-
-    fn started(journal: &Journal, run: u64, name: &str) -> JournalEntry {
-        let (ticks, inode) = (Some(7), None);
-        JournalEntry::Started(Started {
-            key: journal.key(run),
-            name: name.to_owned(),
-            pid: 100,
-            ticks,
-            inode,
-            ..Started::default()
-        })
-    }
-
-    fn definition(name: &str) -> Definition {
-        let stop = reconcile::spec::Stop::default();
-        Definition {
-            name: name.to_owned(),
-            application: false,
-            after: Vec::new(),
-            signal: stop.signal.0.to_owned(),
-            timeout_ms: 1,
-        }
-    }
-
-    /// The names of the processes with recorded runs, sorted: names of lives are random, and so is their order.
-    fn names(record: &Record) -> Vec<&str> {
-        let mut names: Vec<&str> = record.runs().map(|run| run.name.as_str()).collect();
-        names.sort_unstable();
-        names
-    }
-
-    #[test]
-    fn the_next_navigator_reads_what_the_earlier_one_recorded() {
-        let directory = Site::new("next");
-        let first = directory.open("boot");
-        assert_eq!((names(&first.former), first.damaged), (vec![], None));
-        let journal = first.journal;
-        let accepted = Some(Accepted { generation: 3, content: "ab12".to_owned() });
-        let processes = vec![definition("db"), definition("web")];
-        journal.record(JournalEntry::Wanted { shutdown_ms: 5, processes, accepted: accepted.clone() });
-        journal.record_and_wait(started(&journal, 1, "db"));
-        journal.record_and_wait(started(&journal, 2, "web"));
-        journal.record(JournalEntry::Gone { key: journal.key(1) });
-        journal.close();
-        let second = directory.open("boot");
-        assert_eq!(names(&second.former), ["web"]);
-        assert_eq!(second.journal.author().instance, journal.author().instance);
-        assert_ne!(second.journal.author().life, journal.author().life);
-        assert_eq!(second.former.definition("web").unwrap().signal, Signal::TERM.0);
-        assert_eq!(second.former.accepted(), accepted.as_ref());
-        // The runs of the first one stay recorded until they are reported gone.
-        second.journal.record_and_wait(started(&second.journal, 1, "other"));
-        second.journal.close();
-        let third = directory.open("boot").former;
-        assert_eq!((names(&third), third.accepted()), (vec!["other", "web"], accepted.as_ref()), "also after a rewrite");
-        let rebooted = directory.open("another boot");
-        assert_eq!(names(&rebooted.former), [""; 0]);
-    }
-
-    #[test]
-    fn the_configuration_entry_of_an_older_version_is_read() {
-        let json = r#"{"wanted":{"shutdown_ms":5,"processes":[]}}"#;
-        let (record, bad_lines) = Record::read(format!("{:016x} {json}\n", fnv1a(json.as_bytes())).as_bytes());
-        assert_eq!((record.shutdown_timeout(), record.accepted(), bad_lines), (Some(Duration::from_millis(5)), None, 0));
-    }
-
-    #[test]
-    fn starts_of_other_versions_are_read() {
-        let known = r#""key":{"life":"a","run":1},"name":"web","pid":100,"ticks":null,"inode":7"#;
-        let key = RunKey { life: "a".to_owned(), run: 1 };
-        let older = Started { key, name: "web".to_owned(), pid: 100, inode: Some(7), ..Started::default() };
-        let (notify, pipes) = (Some("/tmp/1".to_owned()), Some([8, 9]));
-        let own = Started { uid: Some(33), pipes, notify, ..older.clone() };
-        let added = r#","uid":33,"pipes":[8,9],"notify":"/tmp/1""#;
-        for (further, started) in [("", older), (added, own.clone()), (&format!(r#"{added},"later":1"#), own.clone())] {
-            let json = format!(r#"{{"started":{{{known}{further}}}}}"#);
-            assert_eq!(serde_json::from_str::<JournalEntry>(&json).unwrap(), JournalEntry::Started(started), "{json}");
-        }
-        let line = JournalEntry::Started(own).line();
-        assert!(line.ends_with(&format!("{added}}}}}\n")), "{line}");
-    }
-
-    #[test]
-    fn a_copy_of_the_directory_is_another_instance() {
-        let (original, copy) = (Site::new("original"), Site::new("copy"));
-        let instance = original.open("boot").journal.author().instance.clone();
-        fs::copy(original.0.join("id"), copy.0.join("id")).unwrap();
-        assert_ne!(copy.open("boot").journal.author().instance, instance);
-        assert_eq!(original.open("boot").journal.author().instance, instance);
-    }
-
-    #[test]
-    fn a_key_is_bound_to_its_directory_and_made_for_a_name_without_one() {
-        let (directory, copy) = (Site::new("key"), Site::new("key-copy"));
-        let path = directory.0.join("id");
-        let first = directory.open("boot").journal;
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(directory.open("boot").journal.secret(), first.secret());
-        fs::copy(&path, copy.0.join("id")).unwrap();
-        assert_ne!(copy.open("boot").journal.secret(), first.secret());
-        // In the format of an older version.
-        let older = format!("{} {}\n", first.author().instance, directory_identity(&directory.held()));
-        fs::write(&path, &older).unwrap();
-        let second = directory.open("boot");
-        assert_eq!(second.journal.author().instance, first.author().instance);
-        assert!(second.journal.secret() != first.secret() && !second.is_first);
-        assert_eq!(directory.open("boot").journal.secret(), second.journal.secret());
-        let key = second.journal.secret().written();
-        second.journal.record_and_wait(started(&second.journal, 1, "web"));
-        let shown = format!("{:?} {}", second.journal, fs::read_to_string(directory.0.join("runs")).unwrap());
-        assert!(!shown.contains(&key) && fs::read_to_string(&path).unwrap().contains(&key), "{shown}");
-    }
-
-    #[test]
-    fn group_directories_are_recorded_until_none_is_left() {
-        let directory = Site::new("groups");
-        let first = directory.open("boot").journal;
-        let groups = GroupDirectory { path: "/navigator-a.b".to_owned(), inode: 7 };
-        first.record_groups(groups.clone());
-        let recorded =
-            |record: &Record| record.groups().map(|(life, groups)| (life.to_owned(), groups.clone())).collect::<Vec<_>>();
-        let expected = [(first.author().life.clone(), groups)];
-        // No start was recorded, but one may have been made.
-        assert_eq!(recorded(&directory.open("boot").former), expected);
-        let third = directory.open("boot");
-        assert_eq!(recorded(&third.former), expected);
-        third.journal.forget_groups(vec![first.author().life.clone()]);
-        third.journal.record_and_wait(started(&third.journal, 1, "web"));
-        assert_eq!(recorded(&directory.open("boot").former), []);
-        third.journal.record_groups(expected[0].1.clone());
-        assert_eq!(recorded(&directory.open("another boot").former), []);
-    }
-
-    #[test]
-    fn only_the_first_navigator_of_an_instance_is_sure_that_nothing_is_left() {
-        let directory = Site::new("first");
-        let first = directory.open("boot");
-        assert!(first.is_first);
-        first.journal.record_and_wait(started(&first.journal, 1, "web"));
-        assert!(!directory.open("boot").is_first);
-        // Its name is lost; the recorded runs are not.
-        fs::remove_file(directory.0.join("id")).unwrap();
-        assert!(!directory.open("boot").is_first);
-        // Conversely, a start may never have been recorded.
-        fs::remove_file(directory.0.join("runs")).unwrap();
-        assert!(!directory.open("boot").is_first);
-    }
-
-    #[test]
-    fn without_runs_the_file_is_removed_on_close() {
-        let directory = Site::new("nothing");
-        let journal = directory.open("boot").journal;
-        journal.record_and_wait(started(&journal, 1, "web"));
-        assert!(directory.0.join("runs").exists());
-        journal.record(JournalEntry::Gone { key: journal.key(1) });
-        journal.close();
-        assert!(!directory.0.join("runs").exists());
-    }
-
-    #[test]
-    fn a_file_with_many_obsolete_lines_is_rewritten() {
-        let directory = Site::new("grows");
-        let journal = directory.open("boot").journal;
-        for run in 1..=5000 {
-            journal.record(started(&journal, run, "web"));
-            journal.record(JournalEntry::Gone { key: journal.key(run) });
-        }
-        journal.record_and_wait(started(&journal, 5001, "last"));
-        let size = fs::metadata(directory.0.join("runs")).unwrap().len();
-        assert!(size < 1_000_000, "{size} bytes");
-        assert_eq!(names(&directory.open("boot").former), ["last"]);
-    }
-
-    #[test]
-    fn a_file_in_memory_is_written_by_the_calling_thread_and_by_the_journals_own() {
-        let directory = Site::in_memory("direct");
-        let journal = directory.open("boot").journal;
-        let written = || Record::read(&fs::read(directory.0.join("runs")).unwrap_or_default()).0.runs().count();
-        for run in 1..=50 {
-            journal.record_and_wait(started(&journal, run, "web"));
-            assert!(written() >= 1);
-            journal.record(JournalEntry::Gone { key: journal.key(run) });
-        }
-        journal.record_and_wait(started(&journal, 51, "db"));
-        journal.close();
-        assert_eq!(names(&directory.open("boot").former), ["db"]);
-    }
-
-    #[test]
-    fn a_damaged_file_is_set_aside_and_its_good_lines_count() {
-        let directory = Site::new("damaged");
-        let path = directory.0.join("runs");
-        let journal = directory.open("boot").journal;
-        journal.record_and_wait(started(&journal, 1, "db"));
-        journal.record_and_wait(started(&journal, 2, "web"));
-        let damaged = fs::read_to_string(&path).unwrap().replace("\"db\"", "\"dc\"");
-        fs::write(&path, &damaged).unwrap();
-        let opened = directory.open("boot");
-        assert_eq!(names(&opened.former), ["web"]);
-        assert_eq!(fs::read_to_string(opened.damaged.unwrap()).unwrap(), damaged);
-        // It is intact again.
-        assert_eq!(directory.open("boot").damaged, None);
-    }
-
-    #[test]
-    fn a_failed_write_stops_nothing_and_is_retried() {
-        for site in [Site::new("refused"), Site::in_memory("refused")] {
-            let journal = site.open("boot").journal;
-            // Its file is gone, and a directory is in the way of a new one.
-            fs::remove_file(site.0.join("runs")).unwrap();
-            let obstacle = site.0.join("runs.new");
-            fs::create_dir(&obstacle).unwrap();
-            journal.record_and_wait(started(&journal, 1, "db"));
-            assert!(!site.0.join("runs").exists());
-            fs::remove_dir(&obstacle).unwrap();
-            journal.record_and_wait(started(&journal, 2, "web"));
-            assert_eq!(names(&site.open("boot").former), ["db", "web"]);
-        }
-    }
-}
+mod tests;

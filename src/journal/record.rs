@@ -1,6 +1,7 @@
 //! The sum of all journal entries: which runs may be left, and how each is stopped. A value; it reads no file.
 
-use super::entry::{Accepted, Definition, GroupDirectory, JournalEntry, RunKey, Started};
+use super::entry::{Accepted, Definition, GroupDirectory, JournalEntry, RunKey, Started, entry_line, read_lines};
+use super::line_file::Recorded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -26,56 +27,11 @@ impl Record {
         record
     }
 
-    /// Reads a journal. Also returns the number of damaged lines, which are skipped. A last line without a line break was
-    /// being written when navigator was killed, and is not counted as damage.
+    /// Reads a journal. Also returns the number of damaged lines.
     pub fn read(text: &[u8]) -> (Record, usize) {
         let mut record = Record::default();
-        let mut bad_lines = 0;
-        for line in text.split_inclusive(|&byte| byte == b'\n') {
-            let Some(whole) = line.strip_suffix(b"\n") else { break };
-            match JournalEntry::read(whole) {
-                Some(entry) => record.fold(entry),
-                None => bad_lines += 1,
-            }
-        }
+        let bad_lines = read_lines(text, |entry| record.fold(entry));
         (record, bad_lines)
-    }
-
-    /// Adds one entry.
-    pub(super) fn fold(&mut self, entry: JournalEntry) {
-        match entry {
-            JournalEntry::Life { life, boot, groups } => drop(self.lives.insert(life, (boot, groups))),
-            JournalEntry::Wanted { shutdown_ms, processes, accepted } => {
-                self.accepted = accepted;
-                self.shutdown_ms = Some(shutdown_ms);
-                self.wanted = processes.iter().map(|process| process.name.clone()).collect();
-                let running: BTreeSet<&str> = self.runs.values().map(|run| run.name.as_str()).collect();
-                self.definitions.retain(|name, _| running.contains(name.as_str()));
-                for definition in self.definitions.values_mut() {
-                    // A process that is stopping because it was removed has no place in the order.
-                    definition.after.clear();
-                }
-                self.definitions.extend(processes.into_iter().map(|process| (process.name.clone(), process)));
-            }
-            JournalEntry::Started(started) => drop(self.runs.insert(started.key.clone(), started)),
-            JournalEntry::Gone { key } => drop(self.runs.remove(&key)),
-        }
-    }
-
-    /// The fewest entries that say the same.
-    pub(super) fn entries(&self) -> Vec<JournalEntry> {
-        let lives = self.lives.clone().into_iter().map(|(life, (boot, groups))| JournalEntry::Life { life, boot, groups });
-        let removed = self.definitions.values().filter(|definition| !self.wanted.contains(&definition.name));
-        let wanted = self.definitions.values().filter(|definition| self.wanted.contains(&definition.name));
-        let shutdown_ms = self.shutdown_ms;
-        // Removed processes that still run come first, then those of the last configuration.
-        let configurations = [removed.cloned().collect::<Vec<_>>(), wanted.cloned().collect()].into_iter();
-        let accepted = self.accepted.clone();
-        let configurations = shutdown_ms.map(|shutdown_ms| {
-            configurations.map(move |processes| JournalEntry::Wanted { shutdown_ms, processes, accepted: accepted.clone() })
-        });
-        let runs = self.runs.values().cloned().map(JournalEntry::Started);
-        lives.chain(runs).chain(configurations.into_iter().flatten()).collect()
     }
 
     /// Forgets the runs of other boots.
@@ -124,5 +80,61 @@ impl Record {
     /// The shutdown timeout, if one was recorded.
     pub fn shutdown_timeout(&self) -> Option<Duration> {
         self.shutdown_ms.map(Duration::from_millis)
+    }
+
+    /// Adds one entry.
+    pub(super) fn fold(&mut self, entry: JournalEntry) {
+        match entry {
+            JournalEntry::Life { life, boot, groups } => drop(self.lives.insert(life, (boot, groups))),
+            JournalEntry::Wanted { shutdown_ms, processes, accepted } => {
+                self.accepted = accepted;
+                self.shutdown_ms = Some(shutdown_ms);
+                self.wanted = processes.iter().map(|process| process.name.clone()).collect();
+                let running: BTreeSet<&str> = self.runs.values().map(|run| run.name.as_str()).collect();
+                self.definitions.retain(|name, _| running.contains(name.as_str()));
+                for definition in self.definitions.values_mut() {
+                    // A process that is stopping because it was removed has no place in the order.
+                    definition.after.clear();
+                }
+                self.definitions.extend(processes.into_iter().map(|process| (process.name.clone(), process)));
+            }
+            JournalEntry::Started(started) => drop(self.runs.insert(started.key.clone(), started)),
+            JournalEntry::Gone { key } => drop(self.runs.remove(&key)),
+        }
+    }
+
+    /// The fewest entries that say the same.
+    fn entries(&self) -> Vec<JournalEntry> {
+        let lives = self.lives.clone().into_iter().map(|(life, (boot, groups))| JournalEntry::Life { life, boot, groups });
+        let removed = self.definitions.values().filter(|definition| !self.wanted.contains(&definition.name));
+        let wanted = self.definitions.values().filter(|definition| self.wanted.contains(&definition.name));
+        let shutdown_ms = self.shutdown_ms;
+        // Removed processes that still run come first, then those of the last configuration.
+        let configurations = [removed.cloned().collect::<Vec<_>>(), wanted.cloned().collect()].into_iter();
+        let accepted = self.accepted.clone();
+        let configurations = shutdown_ms.map(|shutdown_ms| {
+            configurations.map(move |processes| JournalEntry::Wanted { shutdown_ms, processes, accepted: accepted.clone() })
+        });
+        let runs = self.runs.values().cloned().map(JournalEntry::Started);
+        lives.chain(runs).chain(configurations.into_iter().flatten()).collect()
+    }
+}
+
+impl Recorded for Record {
+    type Entry = JournalEntry;
+    const FILE: &'static str = "runs";
+
+    fn add(&mut self, entry: JournalEntry) -> Option<String> {
+        let line = entry_line(&entry);
+        self.fold(entry);
+        Some(line)
+    }
+
+    fn lines(&mut self) -> Vec<String> {
+        self.entries().iter().map(entry_line).collect()
+    }
+
+    fn useful_lines(&self) -> usize {
+        self.runs.len()
     }
 }

@@ -71,8 +71,7 @@ impl Groups {
 
     /// The leaf of a run, which may not exist.
     pub(super) fn leaf(&self, run: RunId, name: &str) -> Leaf {
-        let inner = format!("{}.{name}", run.0);
-        Leaf { directory: self.directory.join(&inner), path: format!("{}/{inner}", self.path) }
+        Leaf::below(&self.directory, &self.path, run.0, name)
     }
 
     /// Removes the empty groups, at the end.
@@ -82,6 +81,12 @@ impl Groups {
 }
 
 impl Leaf {
+    /// The leaf of a run below this directory. `path` is that of the directory as in `/proc/PID/cgroup`.
+    pub(super) fn below(directory: &Path, path: &str, run: u64, name: &str) -> Leaf {
+        let inner = format!("{run}.{name}");
+        Leaf { directory: directory.join(&inner), path: format!("{path}/{inner}") }
+    }
+
     /// Makes it and opens it, for a process to be put into it.
     ///
     /// # Errors

@@ -25,6 +25,22 @@ impl LoopState {
         self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Looks for further processes of runs that were taken over and seem to be gone. Then reports those that are.
+    pub(super) fn search_for_taken_over(&self) {
+        let unsearched = self.lock().unsearched();
+        for (run, key) in &unsearched {
+            let (found, is_undecided) = self.orphans().find_of(key);
+            self.lock().searched(*run, found, is_undecided);
+        }
+        if !unsearched.is_empty() {
+            self.lock().report_finished();
+        }
+        let gone = self.lock().take_gone_former();
+        for key in &gone {
+            self.orphans().forget(key);
+        }
+    }
+
     /// Reports a start that can't be attempted.
     pub(super) fn refuse(&self, run: RunId, stage: &str, error: String) {
         let why = Refusal::Failed { stage: stage.to_owned(), error };

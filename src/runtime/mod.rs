@@ -15,6 +15,7 @@
 
 mod commands;
 mod environment;
+mod former_run;
 mod group;
 mod launcher;
 mod loop_state;
@@ -37,11 +38,13 @@ mod sockets;
 mod spawn;
 mod spawn_extras;
 mod spawners;
-#[cfg_attr(not(test), expect(dead_code, reason = "the adoption of running processes will call it"))]
 mod take_back;
+mod take_over;
 mod tree;
 
+pub use former_run::{FormerRun, TakenOver};
 pub use launcher::{InitError, Launcher, abort_on_panic, init};
+pub use orphans::OrphanRun;
 pub use output::{
     DeferredFlush, Destination, LastLines, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, flush_deferred_log,
     log_problem,
@@ -319,9 +322,9 @@ impl Runtime {
         of_orphans.unwrap_or_else(|| self.shared.lock().pids(run))
     }
 
-    /// Finds the orphans of earlier navigators of this instance: the names of their processes, each with its living pids.
-    pub async fn find_orphans(&self) -> Vec<(Name, Vec<Pid>)> {
-        let until = Instant::now() + reaper::LONGEST_EXEC;
+    /// Finds the orphans of earlier navigators of this instance.
+    pub async fn find_orphans(&self) -> Vec<OrphanRun> {
+        let until = Instant::now() + tree::LONGEST_EXEC;
         while self.shared.orphans().find() && Instant::now() < until {
             sleep_until(Instant::now() + RECHECK_INTERVAL).await;
         }
@@ -330,11 +333,11 @@ impl Runtime {
 
     /// Makes the orphans of a process the tree of this run, which then ends with an [`Event::Gone`]. Returns the pid of one of
     /// them, or `None` if all have ended.
-    pub fn take_over(&self, run: RunId, name: &Name) -> Option<Pid> {
+    pub fn bind_orphans(&self, run: RunId, name: &Name) -> Option<Pid> {
         self.shared.orphans().bind(run, name)
     }
 
-    /// Ends what [`Runtime::take_over`] did. As long as orphans of a process live, it is not started.
+    /// Ends what [`Runtime::bind_orphans`] did. As long as orphans of a process live, it is not started.
     pub fn release_orphans(&self) {
         self.shared.orphans().unbind();
     }
@@ -356,6 +359,7 @@ impl Runtime {
         let survivors = self.kill_everything().await;
         self.close_sockets().await;
         self.shared.lock().remove_groups();
+        self.release_orphans();
         self.reap_task.abort();
         self.orphan_task.abort();
         self.path_task.abort();

@@ -107,6 +107,12 @@ pub(super) fn boot() -> Option<String> {
     Some(format!("{} {}", boot.trim(), numbering.display()))
 }
 
+/// The user that a process runs as: its real user, which only root can change.
+pub(super) fn user(pid: u32) -> Option<u32> {
+    let status = String::from_utf8(read_file(format!("/proc/{pid}/status")).ok()?).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// The control group (version 2) of a process, as seen from our namespace.
 pub(super) fn cgroup(pid: u32) -> Option<String> {
     let groups = String::from_utf8(read_file(format!("/proc/{pid}/cgroup")).ok()?).ok()?;

@@ -171,6 +171,7 @@ pub(super) async fn reap(
         }
         has_failed = reaped.is_err();
         shared.lock().report_finished();
+        shared.search_for_taken_over();
         loop {
             let Some(event) = shared.lock().next_event() else { break };
             observers.deliver(event, &news).await;

@@ -43,6 +43,11 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// How long the environment of an orphan may be unreadable before the orphan counts as belonging to no run. A process that
+/// does this on purpose must not keep a run from being gone.
+pub(super) const LONGEST_EXEC: Duration = Duration::from_secs(5);
 
 /// Refers to one process.
 #[derive(Debug)]
@@ -87,6 +92,11 @@ impl ProcessHandle {
     /// Another handle of the same process; `None` for one by its pid.
     pub(super) fn copy(&self) -> Option<ProcessHandle> {
         if let ProcessHandle::Pidfd(pidfd) = self { Some(ProcessHandle::Pidfd(Arc::clone(pidfd))) } else { None }
+    }
+
+    /// Its pidfd, if nothing else uses that.
+    pub(super) fn into_pidfd(self) -> Option<OwnedFd> {
+        if let ProcessHandle::Pidfd(pidfd) = self { Arc::into_inner(pidfd) } else { None }
     }
 
     /// Whether the process still has its pid: it lives, or is not reaped yet.

@@ -20,12 +20,13 @@ pub enum Cause {
 }
 
 impl Exit {
-    /// How a run ended; `None`: it was never started, or its exit status is lost.
+    /// How a run ended; `None`: it was never started.
     pub fn of(status: &ExitStatus) -> Option<Exit> {
         match status {
             ExitStatus::Code(code) => Some(Exit::Code(*code)),
             ExitStatus::Signal(signal) => Some(Exit::Signal(signal.to_string())),
-            ExitStatus::NotStarted(_) | ExitStatus::Lost => None,
+            ExitStatus::Lost => Some(Exit::Unknown(true)),
+            ExitStatus::NotStarted(_) => None,
         }
     }
 }
@@ -45,6 +46,7 @@ impl fmt::Display for Cause {
         match self {
             Cause::Ended(Exit::Code(code)) => ExitStatus::Code(*code).fmt(f),
             Cause::Ended(Exit::Signal(signal)) => write!(f, "{KILLED_BY}{signal}"),
+            Cause::Ended(Exit::Unknown(_)) => ExitStatus::Lost.fmt(f),
             Cause::StoppedByHand => Reason::StoppedByHand.fmt(f),
             Cause::Other(text) => f.write_str(text),
         }
@@ -63,7 +65,8 @@ impl FromStr for Cause {
     fn from_str(text: &str) -> Result<Cause, Infallible> {
         let code = text.strip_prefix(EXIT_STATUS).and_then(|code| code.parse().ok()).map(Exit::Code);
         let signal = || text.strip_prefix(KILLED_BY).map(|signal| Exit::Signal(signal.to_owned()));
-        let typed = code.or_else(signal).map_or(Cause::StoppedByHand, Cause::Ended);
+        let unknown = || (text == ExitStatus::Lost.to_string()).then_some(Exit::Unknown(true));
+        let typed = code.or_else(signal).or_else(unknown).map_or(Cause::StoppedByHand, Cause::Ended);
         Ok(if typed.to_string() == text { typed } else { Cause::Other(text.to_owned()) })
     }
 }
@@ -95,7 +98,7 @@ mod tests {
             (ended(ExitStatus::Signal(Signal::KILL)), Cause::Ended(Exit::Signal(Signal::KILL.to_string()))),
             (Reason::StoppedByHand, Cause::StoppedByHand),
             (Reason::Added, Cause::Other("added to file".to_owned())),
-            (ended(ExitStatus::Lost), Cause::Other(ExitStatus::Lost.to_string())),
+            (ended(ExitStatus::Lost), Cause::Ended(Exit::Unknown(true))),
             (Reason::Unhealthy("exit status 01".to_owned()), Cause::Other("liveness probe failed: exit status 01".to_owned())),
         ];
         for (reason, cause) in typed {

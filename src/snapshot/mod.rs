@@ -24,6 +24,9 @@ pub struct Snapshot {
     pub generation: u64,
     /// Navigator's own pid.
     pub pid: u32,
+    /// When it took over the processes of a former navigator that was killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over_at: Option<Moment>,
     /// Its configuration.
     pub config: Config,
     /// Whether the file on disk is in force and every process is as it says.
@@ -233,6 +236,8 @@ pub enum Exit {
     Code(i32),
     /// By this signal.
     Signal(String),
+    /// In a way that is not known, because navigator was away. The value is `true`.
+    Unknown(bool),
 }
 
 /// The names of the lists, as the file has them.

@@ -7,9 +7,11 @@ use super::orphans::{self, FormerProcesses};
 use super::pending_orders::ChangedProcesses;
 use super::requests::problem;
 use super::sentences::Sentences;
-use super::state::Supervisor;
+use super::state::{FormerNavigator, Supervisor};
+use super::take_over;
 use super::view::LoopView;
 use crate::config::{Diagnostic, Loaded, Rejected};
+use crate::journal::FactUpdate;
 use crate::signals;
 use crate::snapshot;
 use crate::source::{Revision, Ticket};
@@ -26,26 +28,32 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 impl<P: Perform, S: Host> Supervisor<P, S> {
-    /// Ends the orphans of a killed navigator. Then keeps the processes in sync with `first` and later revisions, until it is
-    /// told to shut down.
+    /// Takes over or ends what a killed navigator left. Then keeps the processes in sync with `first` and later revisions, until it
+    /// is told to shut down.
     ///
     /// The performer is returned: the caller drains the rest of the output.
     pub async fn run(
         mut self,
-        former: FormerProcesses,
+        former: FormerNavigator,
         first: Loaded,
         mut events: mpsc::Receiver<Event>,
         mut news: mpsc::Receiver<News>,
     ) -> (P, Ending) {
-        let wanted = Arc::new(if former.processes.is_empty() { Desired::nothing() } else { first.desired.clone() });
-        let view = |engine: &Engine, now| LoopView::new(0, engine.clone(), now, self.file.clone(), Some(Arc::clone(&wanted)));
-        let ended = orphans::end(&self.performer, former, &mut events, &mut news, view).await;
-        self.performer.release_orphans();
-        let deferred = match ended {
-            Ok(deferred) => deferred,
-            Err(ending) => return (self.performer, ending),
-        };
+        let (mut since, mut deferred) = (Vec::new(), Vec::new());
+        match former {
+            FormerNavigator::None => {}
+            FormerNavigator::End(former) => match self.end_orphans(former, &first, &mut events, &mut news).await {
+                Ok(meanwhile) => deferred = meanwhile,
+                Err(ending) => return (self.performer, ending),
+            },
+            FormerNavigator::TakeOver(former) => {
+                let (engine, events) = take_over::take_over(&self.performer, &former, &first.desired, self.now());
+                self.engine = engine.with_ordered_execs();
+                since = events;
+            }
+        }
         let mut batch = self.accept(first, Ticket::default());
+        batch.append(&mut since);
         batch.extend(deferred.into_iter().flat_map(|item| self.handle(item)));
         let mut wake_at = None;
         let mut has_events = true;
@@ -98,6 +106,21 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         }
     }
 
+    /// Ends the orphans of a killed navigator. Returns the messages that came meanwhile, or an ending if a signal asks for it.
+    async fn end_orphans(
+        &self,
+        former: FormerProcesses,
+        first: &Loaded,
+        events: &mut mpsc::Receiver<Event>,
+        news: &mut mpsc::Receiver<News>,
+    ) -> Result<Vec<News>, Ending> {
+        let wanted = Arc::new(if former.processes.is_empty() { Desired::nothing() } else { first.desired.clone() });
+        let view = |engine: &Engine, now| LoopView::new(0, engine.clone(), now, self.file.clone(), Some(Arc::clone(&wanted)));
+        let ended = orphans::end(&self.performer, former, events, news, view).await;
+        self.performer.release_orphans();
+        ended
+    }
+
     /// Says on a terminal what a shutdown waits for.
     fn show_notice(&mut self) {
         if self.engine.orders().closing().is_some()
@@ -131,11 +154,24 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         let outcome = self.engine.step(self.stepped, batch.drain(..));
         self.update_watching();
         let changed = changed.map(|changed| changed.with_outcome(&self.engine, &outcome));
+        self.record(&outcome);
         let wake_at = self.carry_out(outcome);
         if let Some(changed) = changed {
             self.orders.answer(&self.engine, changed);
         }
         wake_at
+    }
+
+    /// Records what has changed, before anything is done about it.
+    fn record(&mut self, outcome: &StepOutcome) {
+        let is_accepted = outcome.reports.iter().any(|report| matches!(report, Report::Accepted(_)));
+        let generation = is_accepted.then(|| FactUpdate::Generation(self.engine.generation()));
+        let names = self.engine.take_unrecorded();
+        let remembered = |name: Name| FactUpdate::Process(name.clone(), self.engine.remember(&name).map(Box::new));
+        let updates: Vec<FactUpdate> = generation.into_iter().chain(names.into_iter().map(remembered)).collect();
+        if !updates.is_empty() {
+            self.host.record(updates);
+        }
     }
 
     /// Performs the actions and reports what changed. Returns when to step again at the latest.

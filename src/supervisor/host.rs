@@ -1,6 +1,8 @@
 //! What the loop needs from outside: something that performs actions, and its host.
 
 use crate::config::{Diagnostic, Loaded};
+use crate::journal::FactUpdate;
+use crate::runtime::{FormerRun, TakenOver};
 use crate::snapshot::PlanReport;
 use crate::source::Source;
 use reconcile::event::{Action, Pid, RunId};
@@ -26,8 +28,11 @@ pub trait Perform {
     /// Drops the kept output of every process for which `is_there` returns false.
     fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool);
 
-    /// Makes the orphans of a process the processes of this run. Returns one of their pids; `None`: all have ended.
-    fn take_over(&self, run: RunId, name: &Name) -> Option<Pid>;
+    /// Takes over a run of a former life of navigator.
+    fn take_over(&self, former: &FormerRun) -> TakenOver;
+
+    /// Makes the orphans of a process the processes of this run, to be stopped. Returns one of their pids; `None`: all have ended.
+    fn bind_orphans(&self, run: RunId, name: &Name) -> Option<Pid>;
 
     /// Ends the adoption of orphans. A process with an orphan that survived is never started beside it.
     fn release_orphans(&self);
@@ -43,6 +48,9 @@ pub trait Host {
 
     /// Applies the settings of a configuration that is accepted as this generation. Its processes are the engine's.
     fn apply(&self, loaded: &Loaded, generation: u64);
+
+    /// Records what has changed about processes, for the next life of navigator.
+    fn record(&self, updates: Vec<FactUpdate>);
 
     /// Shows diagnostics on a terminal, in more detail than the log does. `omitted` counts the problems that are left out.
     fn explain(&self, diagnostics: &[Diagnostic], omitted: usize);

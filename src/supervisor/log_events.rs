@@ -10,6 +10,7 @@ use reconcile::report::{Report, Summary, Transition, TransitionKind};
 use reconcile::socket::SocketChange;
 use reconcile::spec::Signal;
 use reconcile::text::Name;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
@@ -192,6 +193,18 @@ pub(super) const ORPHANED: &str = "left by a navigator that was killed";
 pub(super) fn orphans_found(processes: &[(Name, Vec<Pid>)]) {
     let names: Vec<&str> = processes.iter().map(|(name, _)| name.as_str()).collect();
     warn!(target: "managed_processes", processes = names.len(), names = names.join(" "), "Found processes left by a killed navigator");
+}
+
+/// Logs which processes of a killed navigator go on, and how many runs have ended since it was killed.
+pub(super) fn taken_over(names: &BTreeSet<Name>, ended: usize) {
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+    info!(target: "managed_processes", names = names.join(" "), ended, "Processes taken over");
+}
+
+/// Logs that a process of a killed navigator can't go on.
+pub(super) fn not_taken_over(name: &Name, pid: Option<Pid>, reason: &str) {
+    let pid = pid.map(|pid| pid.0);
+    warn!(target: "managed_processes", name = name.as_str(), pid, reason, "Process can't be taken over");
 }
 
 /// Logs what happens to the orphans of a process; `alive` are their pids.

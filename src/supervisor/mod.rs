@@ -5,6 +5,7 @@
 
 mod event_loop;
 mod event_stream;
+mod former_life;
 mod host;
 mod inbox;
 mod interrupts;
@@ -17,14 +18,16 @@ mod sentences;
 mod shown_plan;
 mod shutdown_notice;
 mod state;
+mod take_over;
 mod view;
 
 pub use event_stream::{EventSubscription, PastEvent};
+pub use former_life::RecordedLife;
 pub use host::{Host, Perform};
 pub use inbox::{Ending, INBOX, ManualOrder, NavigatorSignal, News, ReloadOutcome, Request};
 pub use orphans::{FormerProcesses, journal_entry};
 pub use pending_orders::{OrderOutcome, TrackedOrder};
 pub use readers::Published;
 pub use requests::problem;
-pub use state::Supervisor;
+pub use state::{FormerNavigator, Supervisor};
 pub use view::{LiveData, LoopView, RenderedSnapshot};

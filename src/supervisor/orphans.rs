@@ -8,6 +8,7 @@ use super::interrupts::Interrupts;
 use super::log_events;
 use super::view::LoopView;
 use crate::journal::{Accepted, Definition, JournalEntry, Record};
+use crate::runtime::OrphanRun;
 use crate::signals;
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
@@ -31,6 +32,17 @@ pub struct FormerProcesses {
     pub record: Record,
 }
 
+impl FormerProcesses {
+    /// These orphans, and what their navigator recorded.
+    pub fn of(orphans: Vec<OrphanRun>, record: Record) -> FormerProcesses {
+        let mut processes: BTreeMap<Name, Vec<Pid>> = BTreeMap::new();
+        for OrphanRun { name, pids, .. } in orphans {
+            processes.entry(name).or_default().extend(pids);
+        }
+        FormerProcesses { processes: processes.into_iter().collect(), record }
+    }
+}
+
 /// The journal entry for an accepted configuration: what the next navigator needs to end the orphans of this one.
 pub fn journal_entry(desired: &Desired, accepted: Accepted) -> JournalEntry {
     let name = |index: usize| desired.entries()[index].spec.name.to_string();
@@ -40,6 +52,7 @@ pub fn journal_entry(desired: &Desired, accepted: Accepted) -> JournalEntry {
         after: entry.needs.iter().map(|need| need.on).chain(entry.after.clone()).map(name).collect(),
         signal: entry.spec.stop.signal.0.to_owned(),
         timeout_ms: millis(entry.spec.stop.timeout),
+        position: entry.position,
     };
     let processes = desired.entries().iter().map(definition).collect();
     JournalEntry::Wanted { shutdown_ms: millis(desired.shutdown_timeout()), processes, accepted: Some(accepted) }
@@ -63,7 +76,7 @@ pub(super) async fn end<P: Perform>(
     }
     log_events::orphans_found(&former.processes);
     let epoch = Instant::now();
-    let mut engine = take_over(performer, &former);
+    let mut engine = believing(performer, &former);
     let mut batch = vec![Event::Order(Order::Shutdown)];
     let mut deferred = DeferredNews::default();
     loop {
@@ -97,7 +110,7 @@ pub(super) async fn end<P: Perform>(
 }
 
 /// An engine that believes it has started the orphans.
-fn take_over<P: Perform>(performer: &P, former: &FormerProcesses) -> Engine {
+fn believing<P: Perform>(performer: &P, former: &FormerProcesses) -> Engine {
     let mut engine = Engine::new();
     let mut batch = vec![Event::Wanted(desired(former))];
     while !batch.is_empty() {
@@ -112,7 +125,7 @@ fn take_over<P: Perform>(performer: &P, former: &FormerProcesses) -> Engine {
 }
 
 fn first_event<P: Perform>(performer: &P, run: RunId, name: &Name) -> Vec<Event> {
-    match performer.take_over(run, name) {
+    match performer.bind_orphans(run, name) {
         Some(pid) => vec![Event::Spawned { run, pid }],
         // It has ended since it was found.
         None => vec![Event::Gone { run }],
@@ -142,7 +155,7 @@ fn specs(former: &FormerProcesses) -> Vec<Spec> {
     specs
 }
 
-fn recorded_spec(definition: &Definition, recorded: &BTreeSet<&str>) -> Spec {
+pub(super) fn recorded_spec(definition: &Definition, recorded: &BTreeSet<&str>) -> Spec {
     let mut spec = default_spec(&definition.name);
     spec.tier = if definition.application { Tier::Application } else { Tier::Managed };
     let order_alone = Dependency { condition: Some(Condition::Started), restart: false, required: false };
@@ -273,6 +286,7 @@ mod tests {
             after: vec![after.to_owned()],
             signal: "NOSUCH".to_owned(),
             timeout_ms: 1,
+            position: 0,
         };
         let circle =
             JournalEntry::Wanted { shutdown_ms: 1, processes: vec![definition("a", "b"), definition("b", "a")], accepted: None };

@@ -1,9 +1,11 @@
 //! What the loop owns: the engine, the views and events for clients, and the clients that wait.
 
 use super::event_stream::EventHistory;
+use super::former_life::RecordedLife;
 use super::host::{Host, Perform};
 use super::inbox::ReloadOutcome;
 use super::interrupts::Interrupts;
+use super::orphans::FormerProcesses;
 use super::pending_orders::{OrderOutcome, PendingOrders};
 use super::readers::{Published, Readers};
 use super::shown_plan::ShownPlan;
@@ -67,13 +69,25 @@ impl Watching {
     }
 }
 
+/// What a former navigator of the instance left.
+#[derive(Clone, Debug, Default)]
+pub enum FormerNavigator {
+    /// Nothing.
+    #[default]
+    None,
+    /// Processes to be ended before anything starts.
+    End(FormerProcesses),
+    /// Processes and facts to go on from.
+    TakeOver(Box<RecordedLife>),
+}
+
 impl<P: Perform, S: Host> Supervisor<P, S> {
-    /// A loop without a configuration.
-    pub fn new(performer: P, host: S, published: Published) -> Supervisor<P, S> {
+    /// A loop without a configuration. `epoch`: when the engine's time begins.
+    pub fn new(performer: P, host: S, published: Published, epoch: Instant) -> Supervisor<P, S> {
         let file = File { path: host.config(), ..File::default() };
         Supervisor {
             engine: Engine::new().with_ordered_execs(),
-            epoch: Instant::now(),
+            epoch,
             stepped: Time::ZERO,
             catch_up: None,
             performer,

@@ -237,6 +237,7 @@ impl LoopView {
             // The generations of the former navigator don't count.
             generation: if self.upcoming.is_some() { 0 } else { self.engine.generation() },
             pid: std::process::id(),
+            taken_over_at: self.engine.taken_over_at().map(|at| self.on_wall(at)),
             config: snapshot::Config {
                 path: path.clone(),
                 state: match &rolled_back {

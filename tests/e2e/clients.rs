@@ -98,7 +98,7 @@ fn the_socket_of_a_killed_navigator_is_taken_over() {
     assert_eq!(first.ended().code, None, "it was killed");
     site.asks(&["status"], 4);
     let second = site.start_unwatched(TWO);
-    second.started("worker");
+    second.wait("the takeover", |event| event.message == "Processes taken over");
     site.asks(&["wait"], 0);
     let status = site.asks(&["status"], 0).stdout();
     assert!(status.contains(&format!("pid {}", second.pid())), "{status}");

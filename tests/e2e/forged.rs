@@ -138,7 +138,8 @@ fn forged_marks_and_groups_are_not_adopted_after_navigator_was_killed() {
         leftovers::send(process, Signal::KILL);
     }
     wait_for_ends(&real);
-    let mut second = site.start("managed_processes:\n  - { name: db, command: sleep, args: ['3600'], output: null }\n");
+    site.write("navigator.yml", "managed_processes:\n  - { name: db, command: sleep, args: ['3600'], output: null }\n");
+    let mut second = site.command(["navigator.yml", "--fresh"]).start();
     second.started("db");
     let harmed: Vec<u32> = forged.forgers.iter().filter(|forger| !leftovers::is_alive(forger)).map(|forger| forger.pid).collect();
     assert_eq!(harmed, Vec::<u32>::new(), "{}", second.log().describe());

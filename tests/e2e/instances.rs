@@ -141,11 +141,10 @@ fn assert_found(site: &Site, navigator: &Navigator<'_>, path: &str, what: &str) 
     assert_eq!(shown["pid"], navigator.pid(), "{what}: {path}");
 }
 
-/// Starts navigator, which has to find and stop what the killed one left.
+/// Starts navigator, which has to take over what the killed one left.
 fn restart<'s>(site: &'s Site, path: &str, what: &str) -> Navigator<'s> {
-    let navigator = start(site, path);
-    let found = navigator.events().into_iter().find(|event| event.message == "Found processes left by a killed navigator");
-    assert!(found.is_some(), "{what}: {path}\n{}", navigator.log().describe());
+    let navigator = site.command([path]).start();
+    navigator.wait(&format!("the takeover: {what}, {path}"), |event| event.message == "Processes taken over");
     navigator
 }
 
@@ -157,7 +156,7 @@ pub(crate) fn outlives_its_killing<'s>(site: &'s Site, navigator: Navigator<'s>,
     assert_refused(site, &navigator, PATH, true, what);
     kill(navigator);
     let next = site.command([PATH]).start();
-    next.wait("what was left", |event| event.message == "Found processes left by a killed navigator");
+    next.wait("the takeover", |event| event.message == "Processes taken over");
     assert_found(site, &next, PATH, what);
     next
 }

@@ -1,7 +1,8 @@
-//! Navigator is killed, and started again: what it left behind is stopped, gently and in order, and nobody else is.
+//! Navigator is killed, and started again with `--fresh`: what it left is stopped, gently and in order, and nothing else is.
 
 use crate::harness::entry::Event;
 use crate::harness::{Bystander, Navigator, Signal, Site, leftovers, report, servers};
+use crate::taken_over::kill;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -18,10 +19,10 @@ fn listed(names: &[&str]) -> String {
     format!("managed_processes:\n{}", names.iter().map(process).collect::<String>())
 }
 
-/// Kills navigator itself, and waits until it's gone.
-fn kill(mut navigator: Navigator<'_>) {
-    navigator.signal(Signal::KILL);
-    assert_eq!(navigator.ended().code, None, "it was killed");
+/// Starts the next navigator, which ends what the former one left.
+fn fresh<'s>(site: &'s Site, configuration: &str) -> Navigator<'s> {
+    site.write("navigator.yml", configuration);
+    site.command(["navigator.yml", "--fresh"]).start()
 }
 
 /// The events about what was left, as `MESSAGE NAME`.
@@ -39,7 +40,7 @@ fn what_was_left_is_stopped_in_reverse_order_before_anything_starts() {
     }
     let leaders = ["a", "b", "c"].map(|name| first.started(name));
     kill(first);
-    let mut second = site.start(&listed(&["a", "new"]));
+    let mut second = fresh(&site, &listed(&["a", "new"]));
     second.started("new");
     let stopped = ["c term", "c exit", "b term", "b exit", "a term", "a exit"];
     let journal = site.journal();
@@ -93,7 +94,7 @@ fn a_start_that_waits_for_the_one_before_it_ends_with_navigator() {
     assert_eq!(first.ended().code, None, "it was killed: {log}");
     holder.kill().expect("it is our child");
     holder.wait().expect("it is our child");
-    let mut second = site.start("managed_processes:\n  - { name: new, command: sleep, args: ['3600'] }\n");
+    let mut second = fresh(&site, "managed_processes:\n  - { name: new, command: sleep, args: ['3600'] }\n");
     second.started("new");
     assert_eq!(children.iter().filter(|child| leftovers::is_alive(child)).count(), 0, "{}", second.log().describe());
     second.signal(Signal::TERM);
@@ -128,7 +129,7 @@ managed_processes:
     first.journals("own start");
     kill(first);
     let begun = Instant::now();
-    let mut second = site.start("managed_processes:\n  - { name: own, command: sleep, args: ['3600'] }\n");
+    let mut second = fresh(&site, "managed_processes:\n  - { name: own, command: sleep, args: ['3600'] }\n");
     let killed = second.event("Killing process", "deaf");
     assert!(killed.at - begun >= Duration::from_millis(700), "{}", second.log().describe());
     second.started("own");
@@ -157,7 +158,7 @@ fn whole_trees_go_also_where_the_leader_has_wiped_its_environment() {
     kill(first);
     // A tree without its leader is left, too.
     leftovers::send(&leftovers::process(orphans).expect("it was left"), Signal::KILL);
-    let mut second = site.start("managed_processes: []\n");
+    let mut second = fresh(&site, "managed_processes: []\n");
     for name in ["family", "orphans"] {
         second.wait("its end", |event| event.is("Process stopped", name));
     }
@@ -187,7 +188,7 @@ fn nobody_else_is_touched() {
     let mut other = site.command(["other.yml"]).env("NAVIGATOR_PID_FILE", site.path("other.pid")).start();
     let others_web = leftovers::process(other.started("web")).expect("it runs");
     kill(first);
-    let mut second = site.start("managed_processes: []\n");
+    let mut second = fresh(&site, "managed_processes: []\n");
     second.event("Process stopped", "web");
     twin.is_unharmed();
     marked.is_unharmed();
@@ -219,7 +220,7 @@ fn a_number_that_passed_to_somebody_else_is_not_signalled() {
         let heir = Bystander::start(Command::new("sleep").arg("3600"));
         (heir.pid() == web).then_some(heir)
     });
-    let mut second = site.start("managed_processes:\n  - { name: new, command: sleep, args: ['3600'] }\n");
+    let mut second = fresh(&site, "managed_processes:\n  - { name: new, command: sleep, args: ['3600'] }\n");
     second.started("new");
     second.signal(Signal::TERM);
     let ended = second.exits(0);
@@ -239,7 +240,7 @@ fn a_damaged_record_is_put_aside_and_marks_tell_all_the_same() {
     let record = instance.path().join("runs");
     let length = fs::metadata(&record).expect("something was noted").len();
     fs::write(&record, vec![b'\n'; usize::try_from(length).expect("it is short")]).expect("it is ours");
-    let mut second = site.start("managed_processes: []\n");
+    let mut second = fresh(&site, "managed_processes: []\n");
     for name in ["a", "b"] {
         second.wait("its end", |event| event.is("Process stopped", name));
     }
@@ -287,7 +288,7 @@ fn killed_at_any_moment_it_leaves_nothing_that_the_next_one_does_not_end() {
         navigator.signal(Signal::KILL);
         let former = navigator.ended();
         let before = site.living();
-        let mut next = site.start("managed_processes: []\n");
+        let mut next = fresh(&site, "managed_processes: []\n");
         next.wait("its configuration", |event| event.message == "Configuration loaded");
         let left: Vec<String> = before.iter().filter(|process| leftovers::is_alive(process)).map(leftovers::describe).collect();
         assert!(left.is_empty(), "round {round} of seed {seed}: {left:?}\n{}\n{}", former.description, next.log().describe());

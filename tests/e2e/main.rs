@@ -45,6 +45,7 @@ mod signals;
 mod stack;
 mod stuck;
 mod survivors;
+mod taken_over;
 mod terminal;
 mod tiers;
 mod transcripts;

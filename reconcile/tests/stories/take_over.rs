@@ -27,7 +27,7 @@ fn next_life(former: &Stage, file: Vec<Spec>) -> Stage {
     };
     let processes: BTreeMap<_, _> = former.engine.observed().processes().keys().filter_map(known).collect();
     let (generation, last_run) = (former.engine.generation(), former.engine.observed().last_run());
-    let engine = Engine::take_over(FormerLife { file, generation, last_run, processes });
+    let engine = Engine::take_over(FormerLife { file, generation, last_run, at: former.now, processes });
     Stage { engine, now: former.now, wake_at: None }
 }
 
@@ -178,7 +178,7 @@ fn a_put_back_definition_is_tried_again_if_what_serves_instead_is_unknown_and_en
         web.put_back.as_mut().expect("it was put back").serving = lost.clone();
     }
     let file = Desired::new(vec![web(1)], Desired::SHUTDOWN_TIMEOUT).expect("one definition");
-    let former = FormerLife { file, generation: 2, last_run: former.engine.observed().last_run(), processes };
+    let former = FormerLife { file, generation: 2, last_run: former.engine.observed().last_run(), at: former.now, processes };
     let mut next = Stage { engine: Engine::take_over(former), now: reconcile::time::Time::from_millis(70_000), wake_at: None };
     assert_eq!(next.step([wanted([web(1)])]), NOTHING);
     assert!(next.status("web").is_some_and(|web| web.stale));
@@ -233,4 +233,15 @@ fn a_watched_file_that_changed_meanwhile_counts() {
     let mut next = next_life(&former, vec![web()]);
     let changed = content("web", &["a.conf"], [("a.conf", 2)]);
     assert_eq!(next.step([wanted([web()]), changed]), ["stop web#1 (a.conf changed)"]);
+}
+
+#[test]
+fn after_a_shutdown_that_was_cut_short_everything_runs_again() {
+    let file = vec![service("db", 0), service("web", 0)];
+    let mut former = Stage::with(file.clone(), &[1, 2]);
+    assert_eq!(former.step([Event::Order(Order::Shutdown)]).len(), 2);
+    former.step([exited(2, 0), gone(2)]);
+    let (mut next, actions) = restarted(&former, file);
+    assert_eq!(actions, ["spawn web#3 (added to file)"]);
+    assert_eq!(next.step([exited(1, 0), gone(1)]), ["spawn db#4 (added to file)"]);
 }

@@ -87,7 +87,7 @@ fn on_purpose(process: &ProcessSnapshot, now: Timestamp) -> Option<String> {
 fn ended(process: &ProcessSnapshot) -> String {
     let verb = match (&process.last_exit, &process.reason) {
         (None, _) => "failed to start",
-        (Some(Exit::Code(0)), Cause::Ended(Exit::Code(0))) => "ended",
+        (Some(Exit::Code(0)), Cause::Ended(Exit::Code(0))) | (Some(Exit::Unknown(_)), Cause::Ended(Exit::Unknown(_))) => "ended",
         (Some(exit), Cause::Ended(why)) if exit == why => "crashed",
         (Some(_), _) => "failed",
     };

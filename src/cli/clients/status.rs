@@ -186,6 +186,7 @@ fn row(process: &ProcessSnapshot, now: Timestamp) -> Vec<String> {
         None => dash(),
         Some(Exit::Code(code)) => code.to_string(),
         Some(Exit::Signal(signal)) => signal.clone(),
+        Some(Exit::Unknown(_)) => "unknown".to_owned(),
     };
     let state = if process.stale { format!("{} (stale)", process.state) } else { process.state.to_string() };
     let cells = [

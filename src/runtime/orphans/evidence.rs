@@ -117,7 +117,7 @@ pub(in crate::runtime) fn by_group(seen: &SeenProcess) -> Option<OrphanClaim> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::JournalEntry;
+    use crate::journal::{JournalEntry, entry_line};
     use crate::runtime::mark::tests::{FORMER, INSTANCE, lives};
     use reconcile::event::RunId;
 
@@ -132,7 +132,7 @@ mod tests {
             JournalEntry::Started(Started { key: key(run), name: name.to_owned(), pid, ticks, inode, ..Started::default() })
         };
         let life = JournalEntry::Life { life: FORMER.to_owned(), boot: "boot".to_owned(), groups: None };
-        [life, started(1, "db", 100), started(2, "web", 200)].iter().map(JournalEntry::line).collect()
+        [life, started(1, "db", 100), started(2, "web", 200)].iter().map(entry_line).collect()
     }
 
     fn record() -> Record {

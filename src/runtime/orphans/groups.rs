@@ -2,9 +2,9 @@
 //!
 //! The names in a path alone prove nothing: a program that may make groups can use the same names.
 
-use super::super::group;
+use super::super::group::{self, Leaf};
 use super::super::mark::number;
-use crate::journal::{GroupDirectory, Record};
+use crate::journal::{GroupDirectory, Record, RunKey};
 use reconcile::text::is_name;
 
 /// The recorded directories that still exist, each with its life.
@@ -36,6 +36,12 @@ impl FormerGroups {
             Some(GroupRun { life: life.clone(), run, name: name.to_owned() })
         })
     }
+}
+
+/// The group of a run of an earlier life, if that made groups. It may not exist.
+pub(super) fn leaf(record: &Record, key: &RunKey, name: &str) -> Option<Leaf> {
+    let (_, recorded) = record.groups().find(|(life, _)| *life == key.life)?;
+    Some(Leaf::below(&group::find(recorded).ok()??, &recorded.path, key.run, name))
 }
 
 /// Removes the empty groups of earlier lives. Returns the lives that have no group any more.

@@ -11,12 +11,11 @@
 mod evidence;
 mod groups;
 
-use super::group;
+use super::group::{self, Leaf};
 use super::mark::{MARK, Marker};
 use super::proc::{self, Lineage, MarkVariable, Stat};
-use super::reaper::LONGEST_EXEC;
-use super::tree::{self, ProcessHandle};
-use crate::journal::{Journal, JournalEntry, Record, RunKey};
+use super::tree::{self, LONGEST_EXEC, ProcessHandle};
+use crate::journal::{Journal, JournalEntry, Record, RunKey, Started};
 use crate::sys;
 use evidence::{KnownFacts, OrphanClaim, OrphanEvidence, SeenProcess};
 use groups::FormerGroups;
@@ -32,16 +31,41 @@ use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
-/// The orphans of earlier navigators, by the name of their managed process.
+/// A run with orphans.
+#[derive(Clone, Debug)]
+pub struct OrphanRun {
+    /// The name of its process.
+    pub name: Name,
+    /// The run.
+    pub key: RunKey,
+    /// The orphans.
+    pub pids: Vec<Pid>,
+    /// Whether each could be held, so that it can be signalled.
+    pub can_be_held: bool,
+}
+
+/// The tree of a run that is to be taken over.
+pub(super) struct ReleasedTree {
+    /// Its main process, as it was recorded, if that lives.
+    pub(super) main: Option<Started>,
+    /// Its living processes.
+    pub(super) held: BTreeMap<u32, ProcessHandle>,
+    /// Its control group.
+    pub(super) group: Option<Leaf>,
+}
+
+/// The orphans of earlier navigators.
 pub(super) struct Orphans {
     journal: Journal,
     marker: Marker,
     record: Record,
     /// The control groups of earlier lives, as of the last scan.
     groups: FormerGroups,
-    processes: BTreeMap<Name, OrphanTree>,
-    /// The run ids by which the loop refers to them.
+    trees: BTreeMap<RunKey, OrphanTree>,
+    /// The run ids by which the loop refers to all trees of a process.
     runs: HashMap<RunId, Name>,
+    /// Runs that were taken over: their processes are no orphans any more.
+    taken_over: BTreeMap<RunKey, Vec<(u32, ProcessHandle)>>,
     /// The main processes found so far, by pid.
     main_processes: BTreeMap<u32, OrphanClaim>,
     /// We ourselves and our ancestors.
@@ -65,15 +89,14 @@ enum HoldOutcome {
     Refused,
 }
 
-/// The orphans of one managed process.
-#[derive(Default)]
+/// The orphans of one run.
 struct OrphanTree {
+    name: Name,
     held: BTreeMap<u32, ProcessHandle>,
     /// Orphans without a pidfd, where those are refused. They are never signalled.
     unheld: BTreeSet<u32>,
-    keys: BTreeSet<RunKey>,
-    /// The control groups that were recorded for them.
-    groups: BTreeSet<PathBuf>,
+    /// The control group that was recorded for them.
+    group: Option<PathBuf>,
     is_killing: bool,
     /// A process was added, and its children have not been looked up.
     has_new: bool,
@@ -88,8 +111,9 @@ impl Orphans {
             marker,
             record,
             groups: FormerGroups::default(),
-            processes: BTreeMap::new(),
+            trees: BTreeMap::new(),
             runs: HashMap::new(),
+            taken_over: BTreeMap::new(),
             main_processes: BTreeMap::new(),
             excluded: None,
             unrelated: HashMap::new(),
@@ -113,25 +137,37 @@ impl Orphans {
         for claim in claims {
             self.unrelated.remove(&claim.pid);
             let held = self.hold(&claim);
-            let members = self.processes.entry(Name::from(claim.name.as_str())).or_default();
-            let recorded = self.record.run(&claim.key);
-            members.groups.extend(recorded.and_then(|run| run.leaf.clone()).map(PathBuf::from));
-            members.keys.insert(claim.key.clone());
+            if let Some(found) = self.taken_over.get_mut(&claim.key) {
+                match held {
+                    HoldOutcome::Held(handle) => found.push((claim.pid, handle)),
+                    HoldOutcome::Other | HoldOutcome::Refused => {}
+                    HoldOutcome::MidExec => is_undecided = true,
+                }
+                continue;
+            }
+            let tree = self.trees.entry(claim.key.clone()).or_insert_with(|| OrphanTree {
+                name: Name::from(claim.name.as_str()),
+                held: BTreeMap::new(),
+                unheld: BTreeSet::new(),
+                group: self.record.run(&claim.key).and_then(|run| run.leaf.clone()).map(PathBuf::from),
+                is_killing: false,
+                has_new: false,
+            });
             match held {
-                HoldOutcome::Held(handle) => members.add(claim.pid, handle, &self.ends),
+                HoldOutcome::Held(handle) => tree.add(claim.pid, handle, &self.ends),
                 HoldOutcome::Other => {}
                 HoldOutcome::MidExec => is_undecided = true,
                 HoldOutcome::Refused => {
-                    members.unheld.insert(claim.pid);
+                    tree.unheld.insert(claim.pid);
                 }
             }
             if claim.evidence == OrphanEvidence::MainProcess {
                 self.main_processes.insert(claim.pid, claim);
             }
         }
-        for members in self.processes.values_mut().filter(|members| members.has_new) {
-            members.descend(&self.ends);
-            members.has_new = false;
+        for tree in self.trees.values_mut().filter(|tree| tree.has_new) {
+            tree.descend(&self.ends);
+            tree.has_new = false;
         }
         is_undecided
     }
@@ -156,9 +192,8 @@ impl Orphans {
                 self.record.run(&claim.key).is_some_and(|recorded| evidence::is_recorded_main(recorded, &again))
             }
             OrphanEvidence::Session(main) => {
-                let members = self.processes.get(claim.name.as_str());
-                let is_held = |members: &OrphanTree| members.held.get(main).is_some_and(ProcessHandle::has_pid);
-                again.session == *main && members.is_some_and(is_held)
+                let is_held = |tree: &OrphanTree| tree.held.get(main).is_some_and(ProcessHandle::has_pid);
+                again.session == *main && self.trees.get(&claim.key).is_some_and(is_held)
             }
         };
         if is_same && tree::has_pid(&pidfd) { HoldOutcome::Held(ProcessHandle::from_pidfd(pidfd)) } else { HoldOutcome::Other }
@@ -168,7 +203,7 @@ impl Orphans {
     fn scan(&mut self) -> (Vec<SeenProcess>, bool) {
         self.groups = FormerGroups::of(&self.record);
         let recorded: BTreeSet<u32> = self.record.runs().map(|run| run.pid).collect();
-        let known: BTreeSet<u32> = self.processes.values().flat_map(|members| members.held.keys().copied()).collect();
+        let known: BTreeSet<u32> = self.trees.values().flat_map(|tree| tree.held.keys().copied()).collect();
         let (mut seen, mut is_undecided) = (Vec::new(), false);
         let before = std::mem::take(&mut self.unrelated);
         for (pid, inode) in proc::all_pids() {
@@ -198,21 +233,53 @@ impl Orphans {
         (seen, is_undecided)
     }
 
-    /// The names and pids of the orphans, after [`Orphans::find`]. Records every other run as gone.
-    pub(super) fn finish_search(&mut self) -> Vec<(Name, Vec<Pid>)> {
-        let living: BTreeSet<RunKey> =
-            self.processes.values().filter(|members| !members.is_empty()).flat_map(|members| members.keys.clone()).collect();
-        let gone = self.record.runs().filter(|run| !living.contains(&run.key));
+    /// The orphans found by [`Orphans::find`], by run. Records every other run as gone.
+    pub(super) fn finish_search(&mut self) -> Vec<OrphanRun> {
+        self.trees.retain(|_, tree| !tree.is_empty());
+        let gone = self.record.runs().filter(|run| !self.trees.contains_key(&run.key));
         self.journal.record_all(gone.map(|run| JournalEntry::Gone { key: run.key.clone() }).collect());
-        self.processes.retain(|_, members| !members.is_empty());
-        self.processes.iter().map(|(name, members)| (name.clone(), members.pids())).collect()
+        let found = |(key, tree): (&RunKey, &OrphanTree)| OrphanRun {
+            name: tree.name.clone(),
+            key: key.clone(),
+            pids: tree.pids(),
+            can_be_held: tree.unheld.is_empty(),
+        };
+        self.trees.iter().map(found).collect()
+    }
+
+    /// Releases the tree of a run to be taken over; `None`: it has none.
+    pub(super) fn release(&mut self, key: &RunKey) -> Option<ReleasedTree> {
+        let OrphanTree { name, held, .. } = self.trees.remove(key)?;
+        for handle in held.values() {
+            if let ProcessHandle::Pidfd(pidfd) = handle {
+                // It may never have been watched.
+                let _absent = epoll::delete(self.ends.get_ref(), pidfd);
+            }
+        }
+        self.taken_over.insert(key.clone(), Vec::new());
+        let main = self.record.run(key).filter(|run| {
+            let is_main = self.main_processes.get(&run.pid).is_some_and(|claim| claim.key == *key);
+            is_main && held.get(&run.pid).is_some_and(ProcessHandle::is_alive)
+        });
+        Some(ReleasedTree { main: main.cloned(), group: groups::leaf(&self.record, key, &name), held })
+    }
+
+    /// Looks for further processes of a run that was taken over. Also returns whether one can't be judged yet.
+    pub(super) fn find_of(&mut self, key: &RunKey) -> (Vec<(u32, ProcessHandle)>, bool) {
+        let is_undecided = self.find();
+        (self.taken_over.get_mut(key).map(std::mem::take).unwrap_or_default(), is_undecided)
+    }
+
+    /// Forgets a run that was taken over and is gone.
+    pub(super) fn forget(&mut self, key: &RunKey) {
+        self.taken_over.remove(key);
     }
 
     /// Makes the orphans of a process the tree of this run. Returns the pid of one, or `None` if there are none.
     pub(super) fn bind(&mut self, run: RunId, name: &Name) -> Option<Pid> {
-        let pid = self.processes.get(name)?.pids().first().copied();
+        let pid = self.of(name).flat_map(OrphanTree::pids).next()?;
         self.runs.insert(run, name.clone());
-        pid
+        Some(pid)
     }
 
     /// Ends all [`Orphans::bind`]s. Survivors are still found by name.
@@ -224,12 +291,18 @@ impl Orphans {
 
     /// The living processes of a bound run.
     pub(super) fn pids(&self, run: RunId) -> Option<Vec<Pid>> {
-        Some(self.processes.get(self.runs.get(&run)?)?.pids())
+        let name = self.runs.get(&run)?;
+        Some(self.of(name).flat_map(OrphanTree::pids).collect())
     }
 
     /// The orphans of a process that could not be ended.
     pub(super) fn survivors(&self, name: &Name) -> Option<Vec<Pid>> {
-        Some(self.processes.get(name)?.pids())
+        let pids: Vec<Pid> = self.of(name).flat_map(OrphanTree::pids).collect();
+        (!pids.is_empty()).then_some(pids)
+    }
+
+    fn of(&self, name: &Name) -> impl Iterator<Item = &OrphanTree> {
+        self.trees.values().filter(move |tree| tree.name == *name)
     }
 
     /// Sends a signal, then `CONT`, to every orphan of a run. Returns whether the run is bound.
@@ -244,14 +317,14 @@ impl Orphans {
 
     fn signal(&mut self, run: RunId, signals: &[i32], kills: bool) -> bool {
         let Some(name) = self.runs.get(&run) else { return false };
-        if let Some(members) = self.processes.get_mut(name) {
-            members.is_killing |= kills;
-            members.descend(&self.ends);
+        for tree in self.trees.values_mut().filter(|tree| tree.name == *name) {
+            tree.is_killing |= kills;
+            tree.descend(&self.ends);
             for &signal in signals {
-                members.send(name, signal);
+                tree.send(signal);
             }
             if kills {
-                members.kill_groups();
+                tree.kill_group();
             }
         }
         true
@@ -260,33 +333,34 @@ impl Orphans {
     /// Removes those that have ended. Before a process counts as gone, looks for orphans that weren't known. Returns an event
     /// for each run that is gone.
     pub(super) fn check_gone(&mut self) -> Vec<Event> {
-        for members in self.processes.values_mut() {
-            members.held.retain(|_, handle| handle.is_alive());
-            members.unheld.retain(|&pid| proc::stat(pid).is_some_and(|stat| !stat.has_ended));
+        for tree in self.trees.values_mut() {
+            tree.held.retain(|_, handle| handle.is_alive());
+            tree.unheld.retain(|&pid| proc::stat(pid).is_some_and(|stat| !stat.has_ended));
         }
         let mut is_undecided = false;
-        if self.processes.values().any(OrphanTree::is_empty) {
+        if self.trees.values().any(OrphanTree::is_empty) {
             is_undecided = self.find();
-            let killed = self.processes.iter().filter(|(_, members)| members.is_killing);
-            killed.for_each(|(name, members)| members.send(name, libc::SIGKILL));
+            self.trees.values().filter(|tree| tree.is_killing).for_each(|tree| tree.send(libc::SIGKILL));
         }
         // A process that can't be judged yet may belong to any of them.
         if is_undecided && self.undecided_since.get_or_insert_with(Instant::now).elapsed() < LONGEST_EXEC {
             return Vec::new();
         }
         self.undecided_since = None;
-        let gone: Vec<Name> =
-            self.processes.iter().filter(|(_, members)| members.is_empty()).map(|(name, _)| name.clone()).collect();
-        gone.iter().filter_map(|name| self.gone(name)).collect()
+        let gone: Vec<RunKey> = self.trees.iter().filter(|(_, tree)| tree.is_empty()).map(|(key, _)| key.clone()).collect();
+        gone.into_iter().filter_map(|key| self.gone(key)).collect()
     }
 
-    fn gone(&mut self, name: &Name) -> Option<Event> {
-        let OrphanTree { keys, groups, .. } = self.processes.remove(name)?;
-        self.journal.record_all(keys.into_iter().map(|key| JournalEntry::Gone { key }).collect());
-        for directory in &groups {
-            group::remove(directory);
+    fn gone(&mut self, key: RunKey) -> Option<Event> {
+        let OrphanTree { name, group, .. } = self.trees.remove(&key)?;
+        self.journal.record(JournalEntry::Gone { key });
+        if let Some(directory) = group {
+            group::remove(&directory);
         }
-        let run = self.runs.iter().find(|(_, of)| *of == name).map(|(&run, _)| run)?;
+        if self.of(&name).next().is_some() {
+            return None;
+        }
+        let run = self.runs.iter().find(|(_, of)| **of == name).map(|(&run, _)| run)?;
         self.runs.remove(&run);
         Some(Event::Gone { run })
     }
@@ -298,7 +372,7 @@ impl Orphans {
 
     /// Whether there is an orphan without a pidfd. Its end causes no wake-up.
     pub(super) fn has_unheld(&self) -> bool {
-        self.processes.values().any(|members| !members.unheld.is_empty())
+        self.trees.values().any(|tree| !tree.unheld.is_empty())
     }
 }
 
@@ -334,18 +408,18 @@ impl OrphanTree {
         }
     }
 
-    /// Kills their control groups, where the kernel can. That includes processes that are being forked, or have no pidfd. Skips
+    /// Kills their control group, where the kernel can. That includes processes that are being forked, or have no pidfd. Skips
     /// a group that we ourselves are in.
-    fn kill_groups(&self) {
+    fn kill_group(&self) {
         let own = std::process::id();
-        for directory in self.groups.iter().filter(|directory| !group::members(directory).contains(&own)) {
+        if let Some(directory) = self.group.as_ref().filter(|directory| !group::members(directory).contains(&own)) {
             let _one_by_one = group::kill(directory);
         }
     }
 
-    fn send(&self, name: &Name, signal: i32) {
+    fn send(&self, signal: i32) {
         for (&pid, handle) in &self.held {
-            let _logged = tree::send(name, pid, handle, signal);
+            let _logged = tree::send(&self.name, pid, handle, signal);
         }
     }
 }
@@ -396,7 +470,7 @@ mod tests {
         for round in 0..300 {
             let mut orphans = Orphans::new(journal.clone(), Marker::new(&journal, None), Record::default()).expect("descriptors");
             while orphans.find() {}
-            let found: Vec<u32> = orphans.processes.values().flat_map(|members| members.held.keys().copied()).collect();
+            let found: Vec<u32> = orphans.trees.values().flat_map(|tree| tree.held.keys().copied()).collect();
             assert_eq!(found, [site.0.id()], "round {round}");
         }
     }

@@ -23,9 +23,11 @@ mod watchdog;
 pub(super) use log_matcher::{LogMatcher, PartialLine};
 
 use super::commands::{CommandContext, Commands};
+use super::former_run::FormerRun;
 use super::pipes;
 use super::spawn_extras::SpawnExtras;
-use crate::journal::Author;
+use crate::error_text::words;
+use crate::journal::{Author, Started};
 use check::Checks;
 use notify::Notifications;
 use probe_state::ProbeState;
@@ -34,7 +36,7 @@ use reconcile::spec::{Announce, Liveness, OnChange, Probe, ReadyTiming, Spec};
 use rustix::fd::OwnedFd;
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -147,6 +149,45 @@ impl Prober {
         };
         self.lock().insert(run, Box::new(probed));
         Ok(passed)
+    }
+
+    /// Enters a run that was taken over, and starts its tasks. Returns what matches its lines, and why its readiness can't be known
+    /// any more.
+    pub(super) fn take_over(&self, former: &FormerRun, main: &Started) -> (Option<Arc<LogMatcher>>, Option<String>) {
+        let FormerRun { run, spec, is_ready, is_ending, .. } = former;
+        let (mut announcements, mut problem) = (Announcements::default(), None);
+        if let Some(path) = &main.notify {
+            match self.notifications.reopen(Path::new(path), main.uid.unwrap_or_default()) {
+                Ok(socket) => announcements.socket = Some(socket),
+                Err(error) => problem = Some(format!("its notification socket can't be opened: {}", words(&error))),
+            }
+        }
+        if matches!(spec.exec.announce, Some(Announce::Fd(_))) && !is_ready {
+            problem = Some("it was to announce by a descriptor that it is ready".to_owned());
+        }
+        let awaits_line = !is_ready && matches!(spec.ready, Some(Probe::Log(_)));
+        let matcher = LogMatcher::for_output(&spec.exec.output, awaits_line);
+        let state = Arc::new(ProbeState::new(*run, self.events.clone()));
+        if *is_ready {
+            state.assume_ready();
+        }
+        let probed = ProbedRun {
+            context: CommandContext { run: *run, spec: Arc::clone(spec), main_pid: Some(Pid(main.pid)) },
+            state,
+            matcher: matcher.clone(),
+            watchdog: watchdog_of(spec)
+                .filter(|_| announcements.socket.is_some())
+                .map(|liveness| Arc::new(Watchdog::new(liveness))),
+            announcements,
+            is_ending: *is_ending,
+            receiver: Task::default(),
+            readiness: Task::default(),
+            liveness: Task::default(),
+            keepers: Task::default(),
+        };
+        self.lock().insert(*run, Box::new(probed));
+        self.start(*run, Pid(main.pid));
+        (matcher, problem)
     }
 
     /// Starts the tasks of a run after its start was reported.

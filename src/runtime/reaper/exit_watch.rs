@@ -22,6 +22,8 @@ pub(super) struct ExitWatch {
     pidfds: HashMap<u32, Arc<OwnedFd>>,
     /// Main processes with exits that epoll may not report: only a full scan finds them.
     unwatched: BTreeSet<u32>,
+    /// Those that aren't our children: nothing but their pidfd reports their end.
+    foreign: BTreeSet<u32>,
     /// From this many main processes on, no pidfds are kept, to save descriptors.
     limit: usize,
     is_crowded: bool,
@@ -43,6 +45,7 @@ impl ExitWatch {
             epoll: sys::epoll_set()?,
             pidfds: HashMap::new(),
             unwatched: BTreeSet::new(),
+            foreign: BTreeSet::new(),
             limit,
             is_crowded: false,
             needs_full_scan: false,
@@ -60,7 +63,8 @@ impl ExitWatch {
         if count >= self.limit {
             self.is_crowded = true;
             self.needs_full_scan |= !self.pidfds.is_empty();
-            self.unwatched.extend(self.pidfds.drain().map(|(pid, _)| pid));
+            let foreign = &self.foreign;
+            self.unwatched.extend(self.pidfds.extract_if(|pid, _| !foreign.contains(pid)).map(|(pid, _)| pid));
         } else if count < self.limit / 2 {
             self.is_crowded = false;
         }
@@ -73,6 +77,16 @@ impl ExitWatch {
             Some(pidfd) => drop(self.pidfds.insert(pid, Arc::new(pidfd))),
             None => drop(self.unwatched.insert(pid)),
         }
+    }
+
+    /// Adds a main process that isn't our child.
+    pub(super) fn add_foreign(&mut self, pid: u32, pidfd: OwnedFd) {
+        let data = epoll::EventData::new_u64(u64::from(pid));
+        if let Err(error) = epoll::add(self.epoll.get_ref(), &pidfd, data, epoll::EventFlags::IN | epoll::EventFlags::ONESHOT) {
+            tracing::warn!(target: "managed_processes", pid, %error, "Failed to watch for the end of a process");
+        }
+        self.foreign.insert(pid);
+        self.pidfds.insert(pid, Arc::new(pidfd));
     }
 
     /// The pidfd of a main process.
@@ -93,6 +107,7 @@ impl ExitWatch {
     /// Removes a main process that is being reaped. Returns its pidfd.
     pub(super) fn forget(&mut self, pid: u32) -> Option<Arc<OwnedFd>> {
         self.unwatched.remove(&pid);
+        self.foreign.remove(&pid);
         self.pidfds.remove(&pid)
     }
 

@@ -50,11 +50,13 @@ impl Reaper {
             _ => Vec::new(),
         };
         roots.extend(self.former_mains_of(id));
+        let former = self.runs.get(&id).and_then(|run| run.former.as_ref());
+        roots.extend(former.into_iter().flat_map(|former| former.handles()));
         let of_run = scan.orphans.iter().filter(|&&(_, run)| run == Some(id));
         roots.extend(of_run.map(|&(pid, _)| (pid, ProcessHandle::of_child(pid))));
         let mut found = tree::descend(&scan.lineage, roots);
         // Without orphans, a main process without children is alone. The kernel's list is exact if it is empty.
-        let is_alone = scan.orphans.is_empty() && found.len() <= 1;
+        let is_alone = scan.orphans.is_empty() && found.len() <= 1 && former.is_none();
         if !is_alone && let Some(leaf) = self.runs.get(&id).and_then(|run| run.leaf.as_ref()) {
             let known: HashSet<u32> = found.iter().map(|&(pid, _)| pid).collect();
             found.extend(leaf.members().into_iter().filter(|pid| !known.contains(pid)).filter_map(|pid| hold(leaf, pid)));

@@ -8,25 +8,28 @@
 //! neither a main process nor a start is an orphan that was handed to us.
 
 mod exit_watch;
+mod former_tree;
 mod main_change;
 mod members;
 mod spawn_order;
 mod starts;
 mod stop_sent;
 mod stops;
+mod taken_over;
 mod wait;
 
 use super::group::{Groups, Leaf};
 use super::mark::Marker;
 use super::proc::{self, Lineage};
 use super::spawners::{FinishedRuns, SpawnReport};
-use super::tree::{self, ProcessHandle, TreeMembers, send, send_all};
+use super::tree::{self, LONGEST_EXEC, ProcessHandle, TreeMembers, send, send_all};
 use crate::error_text::words;
-use crate::journal::{Journal, JournalEntry};
+use crate::journal::{Journal, JournalEntry, RunKey};
 use crate::signals;
 use crate::sys::slot::Slot;
 use crate::sys::{self, ExitKind};
 use exit_watch::ExitWatch;
+use former_tree::FormerTree;
 use reconcile::event::{Event, ExitStatus, Pid, Refusal, RunId};
 use reconcile::spec::Spec;
 use reconcile::text::Name;
@@ -35,13 +38,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use stop_sent::StopSent;
 use tokio::io::unix::AsyncFd;
 
-/// How long the environment of an orphan may be unreadable before the orphan counts as belonging to no run. A process that
-/// does this on purpose must not keep a run from being gone.
-pub(super) const LONGEST_EXEC: Duration = Duration::from_secs(5);
 /// With this much to clean up, it is done even while a start is in progress. Each run that is gone has an end to record, and
 /// perhaps a control group to remove.
 const CLEANUP_BATCH: usize = 16;
@@ -83,7 +83,9 @@ pub(super) struct Reaper {
     /// Many processes end together: spawners close their pidfds.
     is_mass_exit: bool,
     /// Runs that are gone, which is not recorded yet. If navigator is killed before, the next one finds out.
-    unrecorded: Vec<RunId>,
+    unrecorded: Vec<RunKey>,
+    /// Those of them that were taken over, until they are forgotten.
+    gone_former: Vec<RunKey>,
     /// The runs of unreaped orphans, by pid, as far as they are known.
     orphan_runs: HashMap<u32, RunId>,
     /// Since when the run of an orphan can't be determined.
@@ -114,6 +116,8 @@ struct TrackedRun {
     leaf_watch: Option<OwnedFd>,
     /// The failure to watch the group has been logged.
     has_watch_failed: bool,
+    /// What is special about a run that was taken over.
+    former: Option<Box<FormerTree>>,
 }
 
 enum MainProcess {
@@ -173,6 +177,7 @@ impl Reaper {
             removals: 0,
             is_mass_exit: false,
             unrecorded: Vec::new(),
+            gone_former: Vec::new(),
             orphan_runs: HashMap::new(),
             undecided_since: None,
             events: VecDeque::new(),
@@ -271,7 +276,8 @@ impl Reaper {
     /// Whether to check again soon, because no wake-up will come: an orphan in the middle of an exec keeps a tree from being
     /// gone, or the pidfd of a main process that may have ended was given up.
     pub(super) fn needs_recheck(&self) -> bool {
-        (self.is_undecided() && !self.without_main.is_empty()) || self.exits.needs_full_scan()
+        let is_undecided = self.is_undecided() && !self.without_main.is_empty();
+        is_undecided || self.is_any_unsearched() || self.exits.needs_full_scan()
     }
 
     /// Takes the end of one child.
@@ -320,13 +326,16 @@ impl Reaper {
         let is_certainly_empty = scan.orphans.is_empty() && scan.lineage.is_exact();
         for id in self.without_main.clone() {
             let has_former_main = self.former_mains.values().any(|run| *run == id);
-            if has_former_main || scan.orphans.iter().any(|&(_, run)| run == Some(id)) {
+            let former = self.runs.get_mut(&id).and_then(|run| run.former.as_mut());
+            let is_former = former.is_some();
+            let (lives, is_searched) = former.map_or((false, true), |tree| (!tree.living().is_empty(), tree.is_searched()));
+            if has_former_main || lives || scan.orphans.iter().any(|&(_, run)| run == Some(id)) {
                 if self.runs[&id].is_killing {
                     self.kill_members(id);
                 } else {
                     self.signal_missed(id, &scan);
                 }
-            } else if !is_undecided && (is_certainly_empty || !self.is_populated(id)) {
+            } else if is_searched && !is_undecided && ((is_certainly_empty && !is_former) || !self.is_populated(id)) {
                 self.report_gone(id);
             }
         }
@@ -394,7 +403,7 @@ impl Reaper {
     }
 
     fn record_ends(&mut self) {
-        self.journal.record_all(self.unrecorded.drain(..).map(|id| JournalEntry::Gone { key: self.journal.key(id.0) }).collect());
+        self.journal.record_all(self.unrecorded.drain(..).map(|key| JournalEntry::Gone { key }).collect());
     }
 
     /// A spawner has released what [`Reaper::clean_up`] returned, except for these control groups.
@@ -417,8 +426,10 @@ impl Reaper {
     }
 
     fn report_gone(&mut self, id: RunId) {
+        let former = self.runs.get(&id).and_then(|run| run.former.as_ref()).map(|former| former.key.clone());
+        self.gone_former.extend(former.clone());
         self.remove_run(id);
-        self.unrecorded.push(id);
+        self.unrecorded.push(former.unwrap_or_else(|| self.journal.key(id.0)));
         self.events.push_back(Event::Gone { run: id });
     }
 

@@ -38,6 +38,7 @@ impl Reaper {
             leaf: leaf.clone(),
             leaf_watch: None,
             has_watch_failed: false,
+            former: None,
         };
         self.runs.insert(run, Box::new(entered));
         self.unstarted.insert(run);
@@ -89,7 +90,7 @@ impl Reaper {
                 error: format!("{status} before its program was executed"),
             });
             // Its spawner recorded it as started.
-            self.unrecorded.push(id);
+            self.unrecorded.push(self.journal.key(id.0));
             return self.report_refused(id, why);
         }
         let Some(run) = self.set_main(id, MainProcess::Reaped) else { return };

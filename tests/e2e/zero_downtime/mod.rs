@@ -5,6 +5,7 @@ mod put_back;
 mod replicas;
 mod slots;
 mod sockets;
+mod taken_over;
 
 #[path = "../../rolls/load.rs"]
 mod load;

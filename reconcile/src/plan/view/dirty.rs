@@ -15,6 +15,10 @@ impl Dirty {
         &self.0
     }
 
+    pub(crate) fn into_names(self) -> Vec<Name> {
+        self.0
+    }
+
     pub(crate) fn mark(&mut self, name: &Name) {
         if let Err(place) = self.0.binary_search(name) {
             self.0.insert(place, name.clone());
@@ -27,6 +31,13 @@ impl Dirty {
         if self.0.len() < names.len() {
             self.0 = names.cloned().collect();
         }
+    }
+
+    /// Marks all these processes, beside others that may not exist.
+    pub(crate) fn extend<'a>(&mut self, names: impl Iterator<Item = &'a Name>) {
+        self.0.extend(names.cloned());
+        self.0.sort();
+        self.0.dedup();
     }
 
     /// Removes these names; `names` is sorted.

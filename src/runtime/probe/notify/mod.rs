@@ -73,7 +73,6 @@ impl Notifications {
     ///
     /// # Errors
     /// The path is not in our directory, because it has another name now, or the socket can't be created.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the adoption of running processes will call it"))]
     pub(super) fn reopen(&self, path: &Path, owner: u32) -> io::Result<Socket> {
         let directory = self.directory()?;
         if path.parent() != Some(&directory) || path.file_name().is_none() {

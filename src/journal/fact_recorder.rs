@@ -1,0 +1,69 @@
+//! Makes entries of what changed: digests of definitions are computed once each.
+
+use super::digest::DefinitionDigest;
+use super::facts::{FactEntry, FactUpdate};
+use super::process_fact::ProcessFact;
+use super::secret::InstanceSecret;
+use reconcile::spec::Spec;
+use reconcile::text::Name;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Makes entries of facts.
+#[derive(Debug)]
+pub(super) struct FactRecorder {
+    secret: InstanceSecret,
+    /// The definitions of each process, with the hash of all fields.
+    known: BTreeMap<Name, Hashes>,
+}
+
+/// Definitions, each with the hash of all its fields.
+type Hashes = Vec<(Arc<Spec>, u64)>;
+
+impl FactRecorder {
+    pub(super) fn new(secret: InstanceSecret) -> FactRecorder {
+        FactRecorder { secret, known: BTreeMap::new() }
+    }
+
+    /// The entries for these updates.
+    pub(super) fn entries(&mut self, updates: Vec<FactUpdate>) -> Vec<FactEntry> {
+        let mut entries = Vec::new();
+        for update in updates {
+            match update {
+                FactUpdate::Generation(generation) => entries.push(FactEntry::Generation(generation)),
+                FactUpdate::Process(name, None) => {
+                    self.known.remove(&name);
+                    entries.push(FactEntry::Forgotten(name.to_string()));
+                }
+                FactUpdate::Process(name, Some(known)) => {
+                    let former = self.known.remove(&name).unwrap_or_default();
+                    let mut used: Hashes = Vec::with_capacity(1);
+                    let process = ProcessFact::of(&name, &known, |spec| {
+                        if let Some(whole) = find(&used, spec) {
+                            return whole;
+                        }
+                        let whole = find(&former, spec).unwrap_or_else(|| record(spec, &self.secret, &mut entries));
+                        used.push((spec.clone(), whole));
+                        whole
+                    });
+                    entries.push(FactEntry::Process(Box::new(process)));
+                    self.known.insert(name, used);
+                }
+            }
+        }
+        entries
+    }
+}
+
+/// The hash of a definition, if it is known.
+fn find(hashes: &Hashes, spec: &Arc<Spec>) -> Option<u64> {
+    hashes.iter().find(|(known, _)| Arc::ptr_eq(known, spec)).map(|(_, whole)| *whole)
+}
+
+/// Adds the digest of a definition, and returns the hash of all its fields.
+fn record(spec: &Spec, secret: &InstanceSecret, entries: &mut Vec<FactEntry>) -> u64 {
+    let digest = DefinitionDigest::of(spec, secret);
+    let whole = digest.whole;
+    entries.push(FactEntry::Definition(digest));
+    whole
+}

@@ -1,0 +1,138 @@
+//! Takes over what a former life of navigator left: its processes go on, and the engine goes on from its facts.
+
+use super::former_life::{FormerDefinitions, RecordedLife};
+use super::host::Perform;
+use super::log_events;
+use crate::runtime::{FormerRun, OrphanRun, TakenOver};
+use reconcile::desired::Desired;
+use reconcile::engine::Engine;
+use reconcile::event::{Event, ExitStatus, RunId};
+use reconcile::observed::{ProcessFacts, Run};
+use reconcile::reason::Reason;
+use reconcile::take_over::{FormerLife, Remembered};
+use reconcile::text::Name;
+use reconcile::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An engine that goes on from a former life, and what has happened since to its runs.
+pub(super) fn take_over<P: Perform>(performer: &P, former: &RecordedLife, file: &Desired, now: Time) -> (Engine, Vec<Event>) {
+    let mut takeover = Takeover {
+        performer,
+        former,
+        definitions: FormerDefinitions::new(former, file),
+        now,
+        events: Vec::new(),
+        names: BTreeSet::new(),
+        ended: 0,
+    };
+    let mut processes = BTreeMap::new();
+    for recorded in former.facts.processes() {
+        let name = Name::from(recorded.name.as_str());
+        let mut process = recorded.recall(|whole| takeover.definitions.get(&name, whole));
+        process.facts = takeover.runs_of(&name, process.facts);
+        processes.insert(name, process);
+    }
+    let last_run = takeover.take_over_unrecorded(file, &mut processes);
+    let Takeover { definitions, events, names, ended, .. } = takeover;
+    let file = definitions.configuration();
+    log_events::taken_over(&names, ended);
+    performer.release_orphans();
+    let generation = former.facts.generation();
+    (Engine::take_over(FormerLife { file, generation, last_run, at: now, processes }), events)
+}
+
+struct Takeover<'a, P> {
+    performer: &'a P,
+    former: &'a RecordedLife,
+    definitions: FormerDefinitions<'a>,
+    now: Time,
+    events: Vec<Event>,
+    /// The processes that go on.
+    names: BTreeSet<Name>,
+    /// How many runs have ended since.
+    ended: usize,
+}
+
+impl<P: Perform> Takeover<'_, P> {
+    /// Takes over the runs of a process. Those that have ended since are still among its facts, and their ends are events.
+    fn runs_of(&mut self, name: &Name, facts: ProcessFacts) -> ProcessFacts {
+        let mut kept = ProcessFacts { runs: Vec::new(), ..facts };
+        for run in facts.runs {
+            let orphan = self.former.orphans.iter().find(|orphan| orphan.name == *name && orphan.key.run == run.id.0);
+            match orphan {
+                Some(orphan) if orphan.can_be_held => kept.runs.push(self.run(orphan, run)),
+                // It may live, and can't be signalled. Its process is not started beside it.
+                Some(_) => {}
+                None if run.up.is_some() => {
+                    self.end(&run, true);
+                    kept.runs.push(run);
+                }
+                // Its program was never started.
+                None => kept.cue = kept.cue.or(run.stop.is_none().then_some(run.reason)),
+            }
+        }
+        kept
+    }
+
+    fn run(&mut self, orphan: &OrphanRun, run: Run) -> Run {
+        let TakenOver { main, is_left, problem } = self.performer.take_over(&FormerRun {
+            run: run.id,
+            key: orphan.key.clone(),
+            spec: run.spec.clone(),
+            is_ready: run.ready.is_some(),
+            is_ending: !run.is_undisturbed(),
+        });
+        let mut run = Run { pid: main.or(run.pid), up: run.up.or(Some(run.begun)), ..run };
+        if main.is_none() {
+            self.end(&run, !is_left);
+        }
+        match problem {
+            Some(why) => {
+                log_events::not_taken_over(&run.spec.name, run.pid, &why);
+                run = run.not_taken_over();
+            }
+            None if main.is_some() && run.unwanted.as_ref().is_none_or(|unwanted| unwanted.why != Reason::Left) => {
+                self.names.insert(run.spec.name.clone());
+            }
+            None => {}
+        }
+        run
+    }
+
+    /// The main process of a run has ended while navigator was away, and perhaps everything of it.
+    fn end(&mut self, run: &Run, is_gone: bool) {
+        if run.exit.is_none() {
+            self.ended += 1;
+            self.events.push(Event::Exited { run: run.id, status: ExitStatus::Lost });
+        }
+        self.events.extend(is_gone.then_some(Event::Gone { run: run.id }));
+    }
+
+    /// Takes over the runs about which there are no facts, so that they can be stopped. Returns the newest of all runs.
+    fn take_over_unrecorded(&mut self, file: &Desired, processes: &mut BTreeMap<Name, Remembered>) -> RunId {
+        let recorded = self.former.record.runs().map(|run| run.key.run);
+        let mut last = recorded.chain([self.former.facts.last_run()]).max().unwrap_or_default();
+        for orphan in self.former.orphans.iter().filter(|orphan| orphan.can_be_held) {
+            let known = processes.get(&orphan.name).into_iter().flat_map(|process| &process.facts.runs);
+            if known.into_iter().any(|run| run.id.0 == orphan.key.run) {
+                continue;
+            }
+            last += 1;
+            let spec = file.get(&orphan.name).map_or_else(
+                || self.definitions.removed(&orphan.name),
+                |entry| self.definitions.unknown(&entry.spec, Vec::new()),
+            );
+            let run = Run::left(RunId(last), spec, None, self.now);
+            let run = self.run(orphan, run);
+            let nothing = || Remembered {
+                definition: None,
+                generation: self.former.facts.generation(),
+                order: None,
+                put_back: None,
+                facts: ProcessFacts::default(),
+            };
+            processes.entry(orphan.name.clone()).or_insert_with(nothing).facts.runs.push(run);
+        }
+        RunId(last)
+    }
+}
