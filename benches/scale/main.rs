@@ -3,7 +3,7 @@
 //!
 //! Navigator's release binary runs a tiny static child, `child.c`, which notes its own events with monotonic times in a
 //! shared file: nothing in the figures depends on what navigator says. The floor is `floor.c`, a loop around `posix_spawn`, and
-//! `isolated.c` the same for whoever isolates and listens; the peers are whichever of runit, s6 and supervisord are installed. It
+//! `isolated.c` the same for whoever isolates and listens; `server.c` is what `serve` replaces under load; the peers are whichever of runit, s6 and supervisord are installed. It
 //! is *not* a test: nothing fails by being slow.
 #![expect(clippy::disallowed_methods, reason = "the ban on starting programs protects navigator's own reaper; this has none")]
 
@@ -21,6 +21,7 @@ mod output;
 mod place;
 mod readers;
 mod saves;
+mod serve;
 
 use place::Place;
 
@@ -34,7 +35,7 @@ struct Request {
     scenes: Vec<String>,
 }
 
-const SCENES: [&str; 7] = ["binary", "life", "saves", "crowd", "readers", "output", "growth"];
+const SCENES: [&str; 8] = ["binary", "life", "saves", "serve", "crowd", "readers", "output", "growth"];
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -53,6 +54,7 @@ fn main() {
             "binary" => binary::measure(),
             "life" => life::measure(&place, request.rounds, request.processes, request.with_peers),
             "saves" => saves::measure(&place, &[request.processes / 100, request.processes / 10, request.processes]),
+            "serve" => serve::measure(&place),
             "crowd" => crowd::measure(&place, 10 * request.processes),
             "readers" => readers::measure(&place, request.rounds, request.processes),
             "output" => output::measure(&place, request.rounds),

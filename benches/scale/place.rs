@@ -22,6 +22,7 @@ impl Place {
         let mut place = Place { directory, state, groups: None };
         assert!(place.compile("child", &["-static"]), "child.c compiles");
         assert!(place.compile("floor", &[]), "floor.c compiles");
+        assert!(place.compile("server", &["-static"]), "server.c compiles");
         place.groups = own_group().filter(|_| place.compile("isolated", &["-pthread"]));
         place
     }
@@ -51,6 +52,10 @@ impl Place {
 
     pub(crate) fn child(&self) -> PathBuf {
         self.own("child")
+    }
+
+    pub(crate) fn server(&self) -> PathBuf {
+        self.own("server")
     }
 
     /// An empty directory below.
