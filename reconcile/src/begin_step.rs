@@ -88,11 +88,9 @@ impl Engine {
             }
             Step::Establish(id) => {
                 let Some(run) = self.observed.run_mut(id) else { return };
-                let (name, replaced) = (run.spec.name.clone(), run.replaces.take());
+                run.replaces = None;
+                let name = run.spec.name.clone();
                 self.observed.process_or_new(&name).replacing_since = None;
-                if let Some(replaced) = replaced {
-                    self.remember_former_replica(&name, *replaced);
-                }
             }
             Step::Report(id) => {
                 if let Some(run) = self.observed.run_mut(id) {

@@ -31,8 +31,8 @@ pub struct Engine {
     /// The definitions of the file. The others differ where a run was put back.
     pub(crate) file: Arc<Desired>,
     pub(crate) put_back: BTreeMap<Name, PutBack>,
-    /// What replicas ran before, as long as others of the same definition are still to be replaced.
-    pub(crate) former_replicas: BTreeMap<Name, Replaced>,
+    /// By which definitions replicas were wanted before they were replaced last, or began to be.
+    pub(crate) former_replicas: Arc<BTreeMap<Name, Replaced>>,
     pub(crate) rollout: Rollout,
     pub(crate) orders: Orders,
     pub(crate) observed: Observed,
@@ -69,7 +69,7 @@ impl Engine {
             desired: Arc::new(Desired::nothing()),
             file: Arc::new(Desired::nothing()),
             put_back: BTreeMap::new(),
-            former_replicas: BTreeMap::new(),
+            former_replicas: Arc::default(),
             rollout: Rollout::default(),
             orders: Orders::default(),
             observed: Observed::default(),
@@ -121,10 +121,15 @@ impl Engine {
     fn settle(&mut self, now: Time, outcome: &mut StepOutcome) -> Option<Time> {
         for _ in 0..self.most_plans() {
             let next = self.planner.next(&self.desired, &self.orders, &mut self.observed, now);
+            let desired = self.desired.clone();
             for step in next.steps {
                 self.begin(now, step, outcome);
+                // A run was put back, so the other steps are planned anew.
+                if !Arc::ptr_eq(&self.desired, &desired) {
+                    break;
+                }
             }
-            if next.is_last {
+            if next.is_last && Arc::ptr_eq(&self.desired, &desired) {
                 self.prove(now);
                 return next.wake_at;
             }

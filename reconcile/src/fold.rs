@@ -99,6 +99,7 @@ impl Engine {
         let summary = Summary::of(&self.changes(&file));
         self.generation += 1;
         reports.push(Report::Accepted(Summary { generation: self.generation, ..summary }));
+        self.remember_former_replicas(&file);
         self.forget_changed_put_backs(&file);
         self.file = file;
         let in_force = self.file_in_force();
@@ -200,12 +201,7 @@ impl Engine {
         let mut processes = MergeLookup::over(self.observed.processes_mut());
         for entry in self.desired.entries().iter().filter(|entry| self.orders.enable(&entry.spec)) {
             let Some(process) = processes.to(&entry.spec.name) else { continue };
-            let waits = self.desired.names_before(entry);
-            let is_misplaced = |run: &Run| run.is_undisturbed() && is_same(run, &entry.spec) && run.waits != waits;
-            // A process that keeps its place isn't changed, so it stays shared with clones.
-            if process.runs.iter().any(is_misplaced) {
-                process.runs.iter_mut().filter(|run| is_misplaced(run)).for_each(|run| run.waits.clone_from(&waits));
-            }
+            process.place(&entry.spec, &self.desired.names_before(entry));
         }
     }
 
@@ -241,6 +237,8 @@ impl Engine {
             }
             _ => {
                 self.orders.start(&entry.spec);
+                // One that is disabled goes on after all.
+                process.place(&entry.spec, &self.desired.names_before(entry));
                 if !process.is_running() {
                     process.request_start(Reason::StartedByHand);
                 }

@@ -6,7 +6,7 @@
 use crate::backoff::{Streak, WatchRestarts};
 use crate::event::{Content, ExitStatus, Pid, RunId};
 use crate::merge_lookup::MergeLookup;
-use crate::plan::{Block, Dirty};
+use crate::plan::{Block, Dirty, is_same};
 use crate::reason::Reason;
 use crate::socket::HeldSockets;
 use crate::spec::Spec;
@@ -221,6 +221,17 @@ impl Past {
     /// Whether its program wasn't there to be started.
     pub(crate) fn was_missing(&self) -> bool {
         matches!(&self.status, ExitStatus::NotStarted(why) if why.is_missing())
+    }
+}
+
+impl ObservedProcess {
+    /// Lets its runs that go on come after these processes.
+    pub(crate) fn place(&mut self, wanted: &Arc<Spec>, after: &[Name]) {
+        let is_misplaced = |run: &Run| run.is_undisturbed() && is_same(run, wanted) && run.waits != after;
+        // A process that keeps its place isn't changed, so it stays shared with clones.
+        if self.runs.iter().any(is_misplaced) {
+            self.runs.iter_mut().filter(|run| is_misplaced(run)).for_each(|run| run.waits = after.to_vec());
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use crate::take_over::RememberedPutBack;
 use crate::text::Name;
 use crate::time::Time;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -109,15 +110,11 @@ impl Engine {
         // If the definition of the file was put back before, this run is of the old one. The rejected generation is still the
         // same.
         let rejected = self.put_back.get(&name).map_or(generation, |former| former.rejected.1);
+        let former = self.former_replica(&name, &entry.spec).unwrap_or_else(|| (replaced.spec.clone(), replaced.generation));
         let is_same_program = replaced.spec.exec == entry.spec.exec;
-        let serving = if is_same_program { entry.spec.clone() } else { replaced.spec.clone() };
-        let mut put_back = PutBack {
-            rejected: (file.spec.clone(), rejected),
-            serving: (serving, replaced.generation),
-            why: why.clone(),
-            again: None,
-            content: None,
-        };
+        let serving = if is_same_program { (entry.spec.clone(), replaced.generation) } else { former };
+        let rejected = (file.spec.clone(), rejected);
+        let mut put_back = PutBack { rejected, serving, why: why.clone(), again: None, content: None };
         let serving = put_back.serving.1;
         let newest = self.observed.last_run();
         if let Some(process) = self.observed.process_mut(&name) {
@@ -162,7 +159,8 @@ impl Engine {
         let mut renewed = Vec::new();
         for wanted in others.into_iter().map(|(_, other)| &other.spec) {
             let is_known = self.put_back.get(&wanted.name).is_some_and(|put_back| put_back.rejected.0 == *wanted);
-            let Some((spec, generation)) = self.former_replica(wanted).filter(|_| !is_known) else { continue };
+            let former = self.former_replica(&wanted.name, wanted).or_else(|| self.running_replica(wanted));
+            let Some((spec, generation)) = former.filter(|_| !is_known) else { continue };
             let rejected = (wanted.clone(), self.generation_of(&wanted.name));
             let what = TransitionKind::PutBack(why.clone());
             reports.push(Report::Process(Transition {
@@ -189,29 +187,41 @@ impl Engine {
         renewed
     }
 
-    /// The definition that a replica had before this one, which it still runs or ran until it was replaced, and its generation.
-    fn former_replica(&self, wanted: &Arc<Spec>) -> Option<(Arc<Spec>, u64)> {
-        let runs = self.observed.processes().get(&wanted.name).into_iter().flat_map(|process| &process.runs);
-        let mut outdated = runs.filter(|run| run.is_undisturbed() && !is_same(run, wanted));
-        let running = outdated.next().map(|run| (run.spec.clone(), run.generation));
-        let former = || self.former_replicas.get(&wanted.name).map(|former| (former.spec.clone(), former.generation));
-        running.or_else(former)
+    /// The definition that a replica had before the roll, and its generation, unless it is of the same program as this one.
+    fn former_replica(&self, name: &Name, failed: &Spec) -> Option<(Arc<Spec>, u64)> {
+        let former = self.former_replicas.get(name).filter(|former| former.spec.exec != failed.exec)?;
+        Some((former.spec.clone(), former.generation))
     }
 
-    /// Remembers what a replica ran before, until all replicas of the same definition are replaced.
-    pub(crate) fn remember_former_replica(&mut self, name: &Name, former: Replaced) {
-        let Some(entry) = self.desired.get(name).filter(|entry| entry.siblings.len() > 1) else { return };
-        let siblings = &self.desired.entries()[entry.siblings.clone()];
-        let is_outdated = |other: &DesiredProcess| {
-            let process = self.observed.processes().get(&other.spec.name);
-            process.is_some_and(|process| process.runs.iter().any(|run| run.is_undisturbed() && !is_same(run, &other.spec)))
+    /// The definition that a replica still runs although it is wanted by this one, and its generation.
+    fn running_replica(&self, wanted: &Arc<Spec>) -> Option<(Arc<Spec>, u64)> {
+        let runs = &self.observed.processes().get(&wanted.name)?.runs;
+        let outdated = runs.iter().find(|run| run.is_undisturbed() && !is_same(run, wanted))?;
+        Some((outdated.spec.clone(), outdated.generation))
+    }
+
+    /// Remembers by which definitions replicas are wanted, right before this file is put in force. If they are being replaced, what
+    /// was before that counts: that is where all of them return to.
+    pub(crate) fn remember_former_replicas(&mut self, file: &Desired) {
+        let is_being_replaced = |entry: &DesiredProcess| {
+            let runs = self.observed.processes().get(&entry.spec.name).into_iter().flat_map(|process| &process.runs);
+            let replaces_other = |run: &Run| run.replaces.as_ref().is_some_and(|former| former.spec.exec != run.spec.exec);
+            runs.filter(|run| run.is_undisturbed()).any(|run| !is_same(run, &entry.spec) || replaces_other(run))
         };
-        let is_unfinished = |other: &DesiredProcess| other.spec.name != *name && is_outdated(other);
-        if siblings.iter().any(is_unfinished) {
-            self.former_replicas.insert(name.clone(), former);
-        } else {
-            let done: Vec<Name> = siblings.iter().map(|other| other.spec.name.clone()).collect();
-            self.former_replicas.retain(|name, _| !done.contains(name));
+        let mut remembered = BTreeMap::new();
+        for replicas in self.desired.entries().chunk_by(|one, other| one.siblings == other.siblings) {
+            let go_on = replicas.iter().filter(|entry| entry.spec.replica.is_some() && file.get(&entry.spec.name).is_some());
+            let mut go_on = go_on.map(|entry| &entry.spec).peekable();
+            if go_on.peek().is_some() && replicas.iter().any(is_being_replaced) {
+                let former = go_on.filter_map(|spec| self.former_replicas.get_key_value(&spec.name));
+                remembered.extend(former.map(|(name, former)| (name.clone(), former.clone())));
+            } else {
+                let former = |spec: &Arc<Spec>| Replaced { spec: spec.clone(), generation: self.generation_of(&spec.name) };
+                remembered.extend(go_on.map(|spec| (spec.name.clone(), former(spec))));
+            }
+        }
+        if !(remembered.is_empty() && self.former_replicas.is_empty()) {
+            self.former_replicas = Arc::new(remembered);
         }
     }
 

@@ -10,12 +10,12 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "a dependency that isn't required is not waited for",
-        code: "let waits = required || «(why == Block::Coming && self.order.is_awaited(self.view, self.dispositions, need.on))»;",
+        code: "let is_awaited = |on| required || «self.order.is_awaited(self.view, self.dispositions, on)»;",
         instead: "false",
     },
     Bug {
         title: "a dependent follows a name instead of a run",
-        code: "«other.id < bound && other.was_undisturbed(at)»",
+        code: "let was_there = |other: &Run| «other.id < bound && other.was_undisturbed(at)»;",
         instead: "true",
     },
     Bug {

@@ -13,7 +13,7 @@ use crate::rules::Free;
 use crate::sockets::check_moves;
 use crate::standings::check_standings;
 use crate::trace::Trace;
-use crate::wishes::{MOST, Wish, name};
+use crate::wishes::{DEFINITIONS, MOST, Wish, name};
 use crate::world::World;
 use reconcile::engine::{Engine, StepOutcome};
 use reconcile::event::{Action, Event, Order};
@@ -103,17 +103,23 @@ impl Trial<'_> {
 
     fn perform(&mut self, op: &Op, batch: &mut Vec<Item>) -> Check {
         self.trace.op(self.now, op);
-        let named = |process: &usize| Name::from(name(*process));
         let event = match op {
             Op::Want(wish) => {
                 batch.push((Event::Wanted(wish.desired()), Some(wish.clone())));
                 self.world.watch(self.now, wish);
                 return Ok(());
             }
-            Op::Start(process) => Event::Order(Order::Start(named(process))),
-            Op::Stop(process) => Event::Order(Order::Stop(named(process))),
-            Op::Restart(process) => Event::Order(Order::Restart(named(process))),
-            Op::RestartStopFirst(process) => Event::Order(Order::RestartStopFirst(named(process))),
+            Op::Start(process) | Op::Stop(process) | Op::Restart(process) | Op::RestartStopFirst(process) => {
+                let order = match op {
+                    Op::Start(_) => Order::Start,
+                    Op::Stop(_) => Order::Stop,
+                    Op::Restart(_) => Order::Restart,
+                    _ => Order::RestartStopFirst,
+                };
+                let meant = self.facts.wish.meant(*process).into_iter();
+                batch.extend(meant.map(|process| (Event::Order(order(Name::from(name(process)))), None)));
+                return Ok(());
+            }
             Op::Retry => Event::Order(Order::Retry),
             Op::Shutdown => Event::Order(Order::Shutdown),
             Op::Hurry => Event::Order(Order::Hurry),
@@ -169,14 +175,15 @@ impl Trial<'_> {
             .iter()
             .partition(|action| matches!(action, Action::Update { .. }) && check_update(&self.facts, action).is_ok());
         for action in updates {
-            self.facts.act(self.now, action, None, (false, false));
+            let _ = self.facts.act(self.now, action, None, (false, false));
             self.world.perform(self.now, action);
         }
         check_moves(&self.facts, &outcome.actions)?;
-        let mut moment = self.facts.judged(self.now);
+        let mut moment = self.facts.judged(self.now, &[]);
+        let delays = self.facts.delays();
         self.facts.count_delays(&moment);
         if !actions.is_empty() {
-            let before = Free::at(&self.facts, &moment);
+            let mut before = Free::at(&self.facts, &moment);
             for action in actions {
                 let why = check_action(&self.facts, &moment, &before, action)?;
                 let reason = matches!(action, Action::Spawn { .. }).then(|| self.engine.observed().run(action.run()?)).flatten();
@@ -185,10 +192,17 @@ impl Trial<'_> {
                     reason.is_some_and(reconcile::reason::Reason::replaces),
                     matches!(reason, Some(reconcile::reason::Reason::Watched(_))),
                 );
-                self.facts.act(self.now, action, why, said);
+                let is_put_back = self.facts.act(self.now, action, why, said);
                 self.world.perform(self.now, action);
                 self.count(action)?;
-                moment = self.facts.judged(self.now);
+                if is_put_back {
+                    // All is decided anew: nothing is forgotten because of what failed, and nobody had to go for it.
+                    self.facts.keep_delays(&delays);
+                    moment = self.facts.judged(self.now, &[]);
+                    before = Free::at(&self.facts, &moment);
+                } else {
+                    moment = self.facts.judged(self.now, &before.going);
+                }
             }
             self.facts.count_delays(&moment);
         }
@@ -226,25 +240,41 @@ impl Trial<'_> {
         }
     }
 
-    fn kind(&mut self, seed: u64) -> Check {
-        self.trace.kind(self.now);
-        self.world.turn_kind(self.now);
+    /// Lets a kind world take its course from these news on; `check` is what must hold after each step.
+    fn settle(&mut self, news: Vec<Item>, mut check: impl FnMut(&Facts, &StepOutcome) -> Check) -> Check {
         let bound = self.now + self.facts.patience();
         let most = self.figures.steps + 100 * u64::try_from(MOST).unwrap_or(0);
-        let mut outcome = self.step(Vec::new())?;
+        let mut outcome = self.step(news)?;
+        check(&self.facts, &outcome)?;
         while let Some(at) = [self.world.next(), self.wake_at].into_iter().flatten().min() {
             self.now = at.max(self.now);
             let story = || format!("{} steps, now at {}: {:?}", self.figures.steps, self.now, self.engine.waiting(self.now));
             ensure(self.now <= bound && self.figures.steps < most, "a kind world settles in time", story)?;
             let batch = self.world.news(self.now).into_iter().map(|event| (event, None)).collect();
             outcome = self.step(batch)?;
+            check(&self.facts, &outcome)?;
         }
-        self.figures.virtual_time = self.now.since_epoch();
         check_settled(&self.facts, self.now, &self.engine, &outcome)?;
-        check_standings(&self.facts, self.now, &self.engine)?;
+        check_standings(&self.facts, self.now, &self.engine)
+    }
+
+    /// Changes the program of some replicas, which is well.
+    fn roll(&mut self) -> Check {
+        let Some((mut roll, wish)) = self.facts.next_roll(self.now) else { return Ok(()) };
+        self.trace.op(self.now, &Op::Want(wish.clone()));
+        self.settle(vec![(Event::Wanted(wish.desired()), Some(wish))], |facts, outcome| roll.check(facts, outcome))?;
+        roll.check_end(&self.facts)
+    }
+
+    fn kind(&mut self, seed: u64) -> Check {
+        self.trace.kind(self.now);
+        self.world.turn_kind(self.now);
+        self.settle(Vec::new(), |_, _| Ok(()))?;
+        self.roll()?;
+        self.figures.virtual_time = self.now.since_epoch();
         if self.facts.closing.is_none() {
             let mut dice = Dice::of(&[seed]);
-            let next = self.facts.wish.changed(&mut dice, MOST.min(self.facts.wish.specs.len() + 2));
+            let next = self.facts.wish.changed(&mut dice, DEFINITIONS.min(self.facts.wish.definitions.len() + 2));
             check_previews(&self.engine, self.now, &next, &mut dice)?;
         }
         for later in [1, 3_600] {

@@ -7,7 +7,7 @@
 use crate::places::Places;
 use crate::records::{Past, Process, Run};
 use crate::rolling::Asked;
-use crate::rules::{Moment, Rest, Why, rest};
+use crate::rules::{Rest, Why, rest};
 use crate::wishes::{MOST, Wish, number};
 use reconcile::event::{Action, Content, Event, ExitStatus, Order, RunId};
 use reconcile::report::{Report, TransitionKind};
@@ -75,6 +75,7 @@ impl Facts {
             return;
         }
         self.generation += 1;
+        self.remember_before_roll(wish);
         let programs =
             |facts: &Facts| std::array::from_fn::<_, MOST, _>(|process| facts.spec(process).map(|spec| spec.exec.clone()));
         let former_programs = programs(self);
@@ -130,6 +131,11 @@ impl Facts {
         }
     }
 
+    /// The same for everything that is to run, when other definitions are in force.
+    pub(crate) fn take_places(&mut self) {
+        (0..MOST).filter(|&process| self.enabled(process)).collect::<Vec<_>>().into_iter().for_each(|one| self.take_place(one));
+    }
+
     /// Takes an order by hand.
     pub(crate) fn order(&mut self, now: Time, order: &Order) {
         let process = match order {
@@ -170,6 +176,9 @@ impl Facts {
             }
             _ => {
                 self.processes[process].stopped = None;
+                if matches!(order, Order::Start(_)) {
+                    self.take_place(process);
+                }
                 if !self.runs_of(process).any(Run::undisturbed) {
                     self.forgive(process);
                 }
@@ -252,21 +261,21 @@ impl Facts {
                 let is_done = run.spec.exec.kind == ProcessKind::Task && status.is_success(&run.spec);
                 let (id, by_itself) = (run.id, run.stop.is_none());
                 if by_itself && !is_done {
-                    self.fail_trial(now, id);
+                    let _ = self.fail_trial(now, id);
                 }
             }
             Event::NotSpawned { run, why } => {
                 if self.run(*run).is_some_and(|run| run.up.is_none()) {
                     let status = ExitStatus::NotStarted(why.clone());
                     if !self.has_time_for_room(now, *run, &status) {
-                        self.fail_trial(now, *run);
+                        let _ = self.fail_trial(now, *run);
                     }
                     self.end(now, *run, Some(status));
                 }
             }
             Event::Gone { run } => {
                 if self.run(*run).is_some_and(Run::undisturbed) {
-                    self.fail_trial(now, *run);
+                    let _ = self.fail_trial(now, *run);
                 }
                 self.end(now, *run, None);
             }
@@ -332,8 +341,9 @@ impl Facts {
     }
 
     /// Takes an action of the engine: with why it ought to have been taken if it is a stop, and whether it says that what
-    /// it starts replaces what ran before, and is started for files that changed.
-    pub(crate) fn act(&mut self, now: Time, action: &Action, why: Option<Why>, (replaces, for_files): (bool, bool)) {
+    /// it starts replaces what ran before, and is started for files that changed. Answers whether something is put back for it.
+    pub(crate) fn act(&mut self, now: Time, action: &Action, why: Option<Why>, (replaces, for_files): (bool, bool)) -> bool {
+        let mut is_put_back = false;
         if let Some(process) =
             action.run().and_then(|run| self.run(run)).map(|run| run.process).filter(|_| why.is_some_and(Why::replaces))
         {
@@ -344,6 +354,8 @@ impl Facts {
                 let process = number(&spec.name);
                 let trial = self.begin_trial(now, process);
                 self.processes[process].new = false;
+                // What it needs holds, perhaps since an action of the same step.
+                self.processes[process].due_since.get_or_insert(now);
                 if for_files {
                     self.processes[process].watch_restarts.count(now);
                 }
@@ -395,7 +407,7 @@ impl Facts {
             }
             Action::Stop { run, .. } => {
                 if why.is_some_and(Why::fails) {
-                    self.fail_trial(now, *run);
+                    is_put_back = self.fail_trial(now, *run);
                 }
                 if let Some(run) = self.run_mut(*run) {
                     (run.stop, run.drain, run.told) = (run.stop.or(why.map(|why| (now, why))), None, Some(now));
@@ -422,6 +434,7 @@ impl Facts {
                 }
             }
         }
+        is_put_back
     }
 
     /// A run takes over another definition in place.
@@ -449,21 +462,6 @@ impl Facts {
             && let Some(run) = transition.run.and_then(|run| self.run_mut(run))
         {
             run.reported = true;
-        }
-    }
-
-    /// Notes for each process since when its dependencies hold.
-    pub(crate) fn count_delays(&mut self, moment: &Moment) {
-        for process in 0..MOST {
-            let stays = moment.current(self, process).is_some();
-            let rests = matches!(rest(self, process), Rest::Completed | Rest::Failed);
-            let counts = moment.wanted(self, process) && (stays || rests || moment.is_due(self, process));
-            let since = &mut self.processes[process].due_since;
-            if !counts {
-                *since = None;
-            } else if !stays && !rests {
-                since.get_or_insert(moment.now());
-            }
         }
     }
 

@@ -33,6 +33,10 @@ pub(crate) fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
     if facts.processes[run.process].stopped.is_some() {
         return Fate::Go(Why::ByHand);
     }
+    let is_old = run.asked.is_some() || run.spec.exec != spec.exec;
+    if is_old && facts.waits_for_others(run, spec, now) && !is_replaced(facts, run, spec, now) {
+        return health(run, now);
+    }
     if let Some(asked) = run.asked {
         let goes_on = can_roll(run, spec) && !is_replaced(facts, run, spec, now);
         return if goes_on { Fate::Outlive } else { Fate::Go(asked.why) };
@@ -42,25 +46,33 @@ pub(crate) fn own_fate(facts: &Facts, run: &Run, now: Time) -> Fate {
         return fate;
     }
     let missed = spec.on_watch == OnWatch::Restart && has_missed(facts, run.process, run.read.as_ref(), spec);
+    match health(run, now) {
+        Fate::Stay if missed && !obsolete && slowed_down(facts, run, now).is_none() => roll_or_go(facts, run, spec, Why::Watched),
+        fate => fate,
+    }
+}
+
+/// What a run's own failure makes of it.
+fn health(run: &Run, now: Time) -> Fate {
     // One on trial has to be ready in the end; for any other it is enough that it was.
     let in_time = if run.trial.is_some() { run.ready.is_some() } else { run.was_ready };
     match run.up {
         _ if run.unhealthy => Fate::Go(Why::Unhealthy),
         Some(up) if !in_time && now >= up + run.spec.ready_timing.deadline => Fate::Go(Why::Unready),
-        _ if missed && !obsolete && slowed_down(facts, run, now).is_none() => roll_or_go(run, spec, Why::Watched),
         _ => Fate::Stay,
     }
 }
 
 /// A run that is to be replaced although its definition is in force.
-pub(crate) fn roll_or_go(run: &Run, spec: &Spec, why: Why) -> Fate {
-    if can_roll(run, spec) { Fate::Roll(why) } else { Fate::Go(why) }
+pub(crate) fn roll_or_go(facts: &Facts, run: &Run, spec: &Spec, why: Why) -> Fate {
+    if can_roll(run, spec) || facts.is_one_by_one(spec) { Fate::Roll(why) } else { Fate::Go(why) }
 }
 
 /// Whether a run can serve until it is replaced: by its definition, and because it does serve.
 fn can_roll(run: &Run, spec: &Spec) -> bool {
     let stop_first = run.asked.is_some_and(|asked| asked.stop_first);
-    spec.on_change == OnChange::Rolling && !stop_first && run.was_ready && !run.unhealthy
+    let starts_beside = spec.replica.as_ref().is_none_or(|replica| replica.surge > 0);
+    spec.on_change == OnChange::Rolling && starts_beside && !stop_first && run.was_ready && !run.unhealthy
 }
 
 /// What is to become of a run with an identity that is no longer wanted; `None`: as if nothing had changed.
@@ -73,7 +85,9 @@ fn obsolete_fate(facts: &Facts, run: &Run, spec: &Spec, now: Time) -> Option<Fat
     match spec.on_change {
         // Where what is wanted is there already, nothing is kept instead of it; it may serve until that does.
         OnChange::Keep if !is_right_there => None,
-        OnChange::Keep | OnChange::Rolling if run.was_ready && !run.unhealthy => Some(Fate::Outlive),
+        OnChange::Keep | OnChange::Rolling if run.was_ready && !run.unhealthy && !facts.is_one_by_one(spec) => {
+            Some(Fate::Outlive)
+        }
         // Nothing is given up for a definition that can't have its sockets.
         OnChange::Restart | OnChange::Rolling if !facts.has_sockets(run.process, spec) => None,
         OnChange::Keep | OnChange::Rolling | OnChange::Restart => Some(Fate::Go(Why::Changed)),

@@ -4,7 +4,7 @@
 //! for each run by its process and its count, so that taking out one operation leaves the rest of the world as it was.
 
 use crate::dice::Dice;
-use crate::wishes::Wish;
+use crate::wishes::{Wish, random_process};
 
 /// What is done to an engine and its world.
 #[derive(Clone, Debug)]
@@ -21,11 +21,11 @@ pub(crate) type Delay = u64;
 pub(crate) enum Op {
     /// A configuration is accepted.
     Want(Wish),
-    /// A process is started by hand.
+    /// A process, or all replicas of a definition, is started by hand.
     Start(usize),
-    /// A process is stopped by hand.
+    /// The same is stopped by hand.
     Stop(usize),
-    /// A process is restarted by hand.
+    /// The same is restarted by hand.
     Restart(usize),
     /// The same, and it is to stop before it is started.
     RestartStopFirst(usize),
@@ -76,7 +76,7 @@ fn random_delay(dice: &mut Dice) -> Delay {
 }
 
 fn random_op(dice: &mut Dice, most: usize, wishes: &mut Vec<Wish>) -> Op {
-    let process = dice.below(most);
+    let process = random_process(dice, most);
     match dice.below(100) {
         0..28 => {
             let last = &wishes[wishes.len() - 1];

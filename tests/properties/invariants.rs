@@ -4,7 +4,7 @@ use crate::facts::Facts;
 use crate::fates::Fate;
 use crate::places::has;
 use crate::records::Run;
-use crate::rules::{Free, Holds, Moment, Rest, Why, condition, is_removed, is_to_reload, rest, slowed_down};
+use crate::rules::{Free, Moment, Rest, Why, condition, is_removed, is_to_reload, rest, slowed_down};
 use crate::sockets::{check_held, check_hold};
 use crate::wishes::{MOST, name, number};
 use reconcile::engine::{Engine, StepOutcome};
@@ -119,10 +119,11 @@ fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, (id, after): (RunI
     let known = &facts.processes[process];
     ensure(beside == 0 || known.failed_at != Some(known.causes), "what was put back is tried once", story)?;
     ensure(facts.may_start_with_sockets(process, spec), "nothing is started before its sockets are had or refused", story)?;
-    for need in facts.places.needs[process].iter().filter(|need| need.required) {
-        let holds = moment.holds(facts, need);
-        ensure(holds == Holds::Yes, "a start waits for its dependencies", || {
-            format!("{}, but {} is not {:?}", story(), name(need.on), condition(facts, need))
+    ensure(beside == 0 || facts.may_be_replaced(moment, process), "at most `surge` replicas are replaced at once", story)?;
+    ensure(beside == 0 || facts.has_room_beside(process), "no more replicas run than there are, and `surge`", story)?;
+    for edge in facts.places.edges(process).filter(|edge| edge[0].required) {
+        ensure(moment.one_holds(facts, edge), "a start waits for its dependencies", || {
+            format!("{}, but {} is not {:?}", story(), name(edge[0].on), condition(facts, &edge[0]))
         })?;
     }
     let in_order = moment.needs_hold(facts, process) || has(before.needs, process);
@@ -131,18 +132,21 @@ fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, (id, after): (RunI
     match rest {
         Rest::Completed | Rest::Failed => ensure(false, "what rests is not started", || format!("{}: {rest:?}", story()))?,
         Rest::Again(least, _) => ensure(moment.now() >= least, "no start before its backoff is over", story)?,
-        Rest::Fresh => {
-            let in_order = match after {
-                None => moment.has_turn(facts, process) || has(before.turn, process),
-                Some(_) => moment.behind(facts, process) == after || before.behind[process] == after,
-            };
-            ensure(in_order, "starts follow the order of the list", story)?;
-            let removing = facts.runs.iter().find(|run| is_removed(facts, run) && !run.reported);
-            let free = removing.is_none() || !facts.processes[process].new;
-            ensure(free, "removed processes are gone before added ones start", story)?;
-        }
+        Rest::Fresh => {}
     }
-    ensure(after.is_none() || rest == Rest::Fresh, "who has had his place waits for nobody's exec", story)?;
+    // What ended by itself has had its turn.
+    let takes_turn = rest == Rest::Fresh || beside > 0;
+    if takes_turn {
+        let in_order = match after {
+            None => moment.has_turn(facts, process) || has(before.turn, process),
+            Some(_) => moment.behind(facts, process) == after || before.behind[process] == after,
+        };
+        ensure(in_order, "starts follow the order of the list", story)?;
+        let removing = facts.runs.iter().find(|run| is_removed(facts, run) && !run.reported);
+        let free = removing.is_none() || !facts.processes[process].new;
+        ensure(free, "removed processes are gone before added ones start", story)?;
+    }
+    ensure(after.is_none() || takes_turn, "who has had his place waits for nobody's exec", story)?;
     let due = facts.processes[process].due_since.is_some_and(|since| moment.now() >= since + spec.start_delay);
     ensure(due || spec.start_delay.is_zero(), "no start before its delay is over", story)
 }
@@ -159,7 +163,7 @@ fn check_stop(facts: &Facts, before: &Free, moment: &Moment, run: &Run) -> Resul
     let fate = moment.fate(facts, run);
     let had_to = before.going.iter().find(|(id, _)| *id == run.id && run.undisturbed()).map(|(_, why)| *why);
     let now_has_to = if let Fate::Go(why) = fate { Some(why) } else { None };
-    let Some(why) = now_has_to.or(had_to) else {
+    let Some(why) = had_to.or(now_has_to) else {
         let rule = if fate == Fate::Leaving { "nothing is told to stop twice" } else { "what is unchanged gets no signal" };
         return Err(Violation { rule, story: format!("{}, but is to {fate:?}", story()) });
     };
@@ -180,14 +184,20 @@ fn check_served(facts: &Facts, now: Time, run: &Run, why: Why) -> Check {
     let well = || facts.runs_of(run.process).filter(|other| other.id != run.id && other.undisturbed() && !other.unhealthy);
     let mut ready = well().filter(|other| other.ready.is_some());
     let has_sockets = !wants_sockets || facts.has_sockets(run.process, spec) || ready.clone().next().is_some();
-    ensure(has_sockets || well().next().is_some(), "nothing is stopped for sockets that can't be had", story)?;
+    let has_completed = rest(facts, run.process) == Rest::Completed;
+    ensure(has_sockets || has_completed || well().next().is_some(), "nothing is stopped for sockets that can't be had", story)?;
     let serves = run.ready.is_some() && !run.unhealthy && spec.on_change == OnChange::Rolling;
-    if !serves || run.asked.is_some_and(|asked| asked.stop_first) || rest(facts, run.process) == Rest::Completed {
+    if !serves || run.asked.is_some_and(|asked| asked.stop_first) || has_completed {
         return Ok(());
     }
     // Of two, the one on trial may go at any time.
     let is_proven = |other: &Run| other.trial.is_none() && (run.trial.is_some() || other.steady(now) || other.id < run.id);
-    ensure(ready.any(is_proven), "a rolling process goes on serving", story)
+    let is_replaced = ready.any(is_proven);
+    if facts.is_one_by_one(spec) {
+        let others_serve = is_replaced || facts.others_serve(run.process, now);
+        return ensure(others_serve, "a replica is stopped to be replaced while all others serve", story);
+    }
+    ensure(is_replaced, "a rolling process goes on serving", story)
 }
 
 fn check_kill(facts: &Facts, moment: &Moment, run: &Run) -> Result<Option<Why>, Violation> {
@@ -286,6 +296,9 @@ impl Watch<'_> {
                 ensure(self.is_up_to_date(run), "a changed upkeep is taken over in place", || &subject)?;
                 ensure(!run.unhealthy, "nothing that isn't alive goes on", || &subject)?;
                 ensure(!is_to_reload(facts, run), "what has changed is read again", || &subject)?;
+                if let Some(due) = facts.turn_at(run, now) {
+                    self.deadline(due, "a replica is replaced once the others serve", &subject)?;
+                }
                 if let Some(due) = slowed_down(facts, run, now) {
                     self.deadline(due, "a restart for files is put off, not forgotten", &subject)?;
                 }
@@ -313,6 +326,8 @@ impl Watch<'_> {
         let Some(spec) = facts.spec(process).filter(|_| moment.current(facts, process).is_none()) else { return Ok(()) };
         let outlived = facts.runs_of(process).filter(|run| moment.fate(facts, run) == Fate::Outlive).count();
         let has_room = outlived <= 1 && facts.runs_of(process).count() == outlived;
+        let has_turn = outlived == 0 || facts.may_be_replaced(moment, process);
+        let has_room = has_room && has_turn;
         let blocked = !has_room || !moment.needs_hold(facts, process) || !facts.may_start_with_sockets(process, spec);
         let rest = rest(facts, process);
         if blocked || matches!(rest, Rest::Completed | Rest::Failed) {
@@ -323,6 +338,8 @@ impl Watch<'_> {
         let since = facts.processes[process].due_since.unwrap_or(moment.now());
         let subject = name(process);
         match rest {
+            // What runs takes its turn, too.
+            _ if !free && outlived > 0 => Ok(()),
             Rest::Again(_, most) if moment.now() < most => {
                 self.deadline(most.max(since + spec.start_delay), "a backoff ends in time", &subject)
             }

@@ -5,6 +5,7 @@
 //! a script in the notation of scenario fixtures.
 #![expect(clippy::print_stdout, reason = "figures and stories are for whoever runs the test")]
 
+mod delays;
 mod dice;
 mod drive;
 mod facts;
@@ -16,6 +17,7 @@ mod pairs;
 mod places;
 mod previews;
 mod records;
+mod replicas;
 mod rolling;
 mod rules;
 mod shrink;

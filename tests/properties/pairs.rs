@@ -61,7 +61,7 @@ impl Pair {
         let (mut before, mut after) = (Wish::random(&mut dice, most), Wish::nothing());
         if dice.chance(50) {
             // As in files without `depends_on`: everything has its place.
-            before.specs.iter_mut().for_each(list_alone);
+            before = before.with_each(list_alone);
         }
         while after.specs.is_empty() {
             after = before.changed(&mut dice, most);
@@ -70,7 +70,7 @@ impl Pair {
             }
         }
         if before.is_list() {
-            after.specs.iter_mut().for_each(list_alone);
+            after = after.with_each(list_alone);
         }
         let (mut engine, now) = (Engine::new(), Time::ZERO);
         let settled = play(&mut engine, now, Event::Wanted(before.desired()), &mut Pace::AtOnce).now;

@@ -19,8 +19,10 @@ pub(crate) struct Places {
     pub(crate) needs: [Vec<Need>; MOST],
     /// The place of each in the list.
     pub(crate) listed: [Option<usize>; MOST],
-    /// The one before it in the list, where that counts.
-    pub(crate) after: [Option<usize>; MOST],
+    /// The one before it in the list, where that counts, or all replicas of one.
+    pub(crate) after: [Set; MOST],
+    /// The replicas of the same definition, itself among them.
+    pub(crate) siblings: [Set; MOST],
     /// All that each comes after, apart from its tier.
     pub(crate) waits: [Set; MOST],
     /// Each after what it waits for.
@@ -30,6 +32,8 @@ pub(crate) struct Places {
 /// A named dependency.
 #[derive(Clone, Copy)]
 pub(crate) struct Need {
+    /// The same for all replicas of one definition.
+    pub(crate) edge: usize,
     pub(crate) on: usize,
     /// What it must have reached, if the file says so.
     pub(crate) condition: Option<Condition>,
@@ -43,24 +47,24 @@ impl Places {
         for (place, spec) in wish.specs.iter().enumerate() {
             let process = number(&spec.name);
             places.listed[process] = Some(place);
-            for (on, edge) in spec.depends_on.iter().flatten() {
-                let on = number(on);
-                places.needs[process].push(Need {
-                    on,
-                    condition: edge.condition,
-                    restart: edge.restart,
-                    required: edge.required,
-                });
-                places.waits[process] |= 1 << on;
+            places.siblings[process] = wish.siblings(spec);
+            for (place, (on, edge)) in spec.depends_on.iter().flatten().enumerate() {
+                for on in wish.named(on) {
+                    let (condition, restart, required) = (edge.condition, edge.restart, edge.required);
+                    places.needs[process].push(Need { edge: place, on, condition, restart, required });
+                    places.waits[process] |= 1 << on;
+                }
             }
         }
         let managed: Vec<&Spec> = wish.specs.iter().filter(|spec| spec.tier == Tier::Managed).collect();
         for (place, spec) in managed.iter().enumerate().filter(|(_, spec)| spec.depends_on.is_none()) {
             let process = number(&spec.name);
             let before = managed[..place].iter().rev().map(|spec| number(&spec.name));
-            // One that waits for this process itself, however indirectly, can't come before it.
-            places.after[process] = before.into_iter().find(|&other| !has(places.closure(other), process));
-            places.waits[process] |= places.after[process].map_or(0, |on| 1 << on);
+            // One that waits for this process itself, however indirectly, can't come before it. Replicas start side by side.
+            let mut others = before.filter(|&other| !has(places.siblings[process], other));
+            let before = others.find(|&other| !has(places.closure(other), process));
+            places.after[process] = before.map_or(0, |other| places.siblings[other]);
+            places.waits[process] |= places.after[process];
         }
         let mut done: Set = 0;
         while places.order.len() < wish.specs.len() {
@@ -73,6 +77,11 @@ impl Places {
             }
         }
         places
+    }
+
+    /// The named dependencies of a process, each with all replicas that it means.
+    pub(crate) fn edges(&self, process: usize) -> impl Iterator<Item = &[Need]> {
+        self.needs[process].chunk_by(|one, other| one.edge == other.edge)
     }
 
     /// The processes that have a place.

@@ -19,12 +19,14 @@ use std::time::Duration;
 pub(crate) fn check_previews(engine: &Engine, now: Time, wish: &Wish, dice: &mut Dice) -> Check {
     let wished = preview(engine, now, wish.desired());
     let mut pace = Pace::Random(Dice::of(&[dice.next()]));
-    check_preview(wished, play(&mut engine.clone(), now, Event::Wanted(wish.desired()), &mut pace).deeds())?;
+    let has_replicas = wish.specs.iter().any(|spec| spec.replica.is_some());
+    let played = play(&mut engine.clone(), now, Event::Wanted(wish.desired()), &mut pace).deeds();
+    check_preview(wished, played, has_replicas)?;
     let closed = preview_shutdown(engine, now);
-    check_preview(closed, play(&mut engine.clone(), now, Event::Order(Order::Shutdown), &mut pace).deeds())
+    check_preview(closed, play(&mut engine.clone(), now, Event::Order(Order::Shutdown), &mut pace).deeds(), false)
 }
 
-fn check_preview(waves: Vec<Vec<PreviewStep>>, played: Vec<(String, String)>) -> Check {
+fn check_preview(waves: Vec<Vec<PreviewStep>>, played: Vec<(String, String)>, has_replicas: bool) -> Check {
     let mut promised: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for deed in waves.into_iter().flatten() {
         promised.entry(deed.name.to_string()).or_default().push(deed.to_string());
@@ -34,14 +36,18 @@ fn check_preview(waves: Vec<Vec<PreviewStep>>, played: Vec<(String, String)>) ->
         kept.entry(name).or_default().push(deed);
     }
     let names = promised.keys().eq(kept.keys());
-    let holds = names && promised.iter().zip(&kept).all(|((_, promised), (_, kept))| is_kept(promised, kept));
+    let holds = names && promised.iter().zip(&kept).all(|((_, promised), (_, kept))| is_kept(promised, kept, has_replicas));
     ensure(holds, "a preview is what then happens", || format!("promised {promised:?}, kept {kept:?}"))
 }
 
 /// Whether a process gets what was promised to it. How long a rolling replacement takes to get ready decides whether one
-/// that follows it, and was changed itself, is restarted once for both or once for each; that much is left open.
-fn is_kept(promised: &[String], kept: &[String]) -> bool {
-    kept.strip_prefix(promised).is_some_and(|more| more.iter().all(|deed| deed.contains("(dependency ")))
+/// that follows it, and was changed itself, is restarted once for both or once for each; that much is left open. Where one follows
+/// replicas, so is whether it is ready by then.
+fn is_kept(promised: &[String], kept: &[String], has_replicas: bool) -> bool {
+    let follows = |deed: &String| deed.contains("(dependency ");
+    let of_its_own = |deeds: &[String]| -> Vec<String> { deeds.iter().filter(|deed| !follows(deed)).cloned().collect() };
+    let is_more = kept.strip_prefix(promised).is_some_and(|more| more.iter().all(follows));
+    is_more || (has_replicas && of_its_own(promised) == of_its_own(kept))
 }
 
 /// How long things take in a kind world.

@@ -32,6 +32,8 @@ pub(crate) struct Process {
     pub(crate) watch_restarts: WatchRestarts,
     /// A run that was to replace another one failed, and what was there before is wanted again.
     pub(crate) put_back: Option<PutBack>,
+    /// What it was wanted by before the replacement of replicas began that is under way.
+    pub(crate) before_roll: Option<Arc<Spec>>,
     /// Since when a new run is tried beside the old one, however often its start fails for lack of room.
     pub(crate) trying_since: Option<Time>,
     /// How many reasons there were so far to start another run of it: definitions, orders, files, dependencies.

@@ -3,8 +3,10 @@
 
 use crate::facts::{Facts, streak_after};
 use crate::fates::Fate;
+use crate::places::has;
 use crate::records::{Past, Run};
 use crate::rules::{Moment, Rest, Why, rest_after};
+use crate::wishes::MOST;
 use reconcile::backoff::{End, RestartDecision, Streak, due};
 use reconcile::event::{Content, ExitStatus, Refusal, RunId};
 use reconcile::spec::Spec;
@@ -54,26 +56,25 @@ impl Facts {
         beside
     }
 
-    /// Takes the failure of a run, which puts it back if it is on trial.
-    pub(crate) fn fail_trial(&mut self, now: Time, id: RunId) {
+    /// Takes the failure of a run, which puts it back if it is on trial; answers whether it does.
+    pub(crate) fn fail_trial(&mut self, now: Time, id: RunId) -> bool {
         let Some((process, exec, Some(former), asked)) =
             self.run(id).map(|run| (run.process, run.spec.exec.clone(), run.trial.clone(), run.asked))
         else {
-            return;
+            return false;
         };
         if asked.is_some() {
             // Another start was asked for already, and this failure says nothing about that.
             self.runs.iter_mut().filter(|run| run.id == id).for_each(|run| run.forgiven = true);
-            return;
+            return false;
         }
-        let (Some(in_file), Some(spec)) = (self.in_file(process), self.spec(process)) else { return };
+        let (Some(in_file), Some(spec)) = (self.in_file(process), self.spec(process)) else { return false };
         if !self.wanted(process) || spec.exec != exec {
-            return;
+            return false;
         }
-        // Its place, and whether it runs at all, is what the file says.
-        let (tier, enabled, depends_on) = (in_file.tier, in_file.enabled, in_file.depends_on.clone());
-        let in_force =
-            if former.exec == spec.exec { spec.clone() } else { Spec { tier, enabled, depends_on, ..Spec::clone(&former) } };
+        let is_other = |before: &&Arc<Spec>| before.exec != spec.exec;
+        let before_roll = self.processes[process].before_roll.as_ref().filter(is_other);
+        let in_force = if former.exec == spec.exec { spec.clone() } else { in_place_of(in_file, before_roll.unwrap_or(&former)) };
         let (is_same, in_file_watch) = (in_force.exec == in_file.exec, in_file.watch.clone());
         let files = self.processes[process].files.clone();
         let (mut again, newest, mut tried_at) = (None, self.last_run, None);
@@ -87,12 +88,43 @@ impl Facts {
                 run.read = files.clone().filter(|files| files.watch == run.spec.watch);
             }
         }
+        let goes_further = in_force.exec != former.exec;
         let known = &mut self.processes[process];
         (known.trying_since, known.failed_at) = (None, tried_at);
         let apart = files.filter(|files| files.watch == in_file_watch && files.watch != in_force.watch);
         known.put_back = Some(PutBack { in_force: Arc::new(in_force), is_same, again: again.filter(|_| is_same), apart });
-        self.take_place(process);
+        known.causes += u32::from(goes_further);
         self.doubt(process);
+        if !is_same {
+            self.put_back_others(now, process);
+        }
+        self.take_places();
+        true
+    }
+
+    /// The other replicas go back along with one that is put back.
+    fn put_back_others(&mut self, now: Time, process: usize) {
+        let (newest, siblings) = (self.last_run, self.places.siblings[process]);
+        for other in (0..MOST).filter(|&other| other != process && has(siblings, other)) {
+            let (Some(in_file), None) = (self.in_file(other).cloned(), &self.processes[other].put_back) else { continue };
+            let is_other = |spec: &&Arc<Spec>| spec.exec != in_file.exec;
+            let running = self.runs_of(other).find(|run| run.undisturbed() && run.spec.exec != in_file.exec);
+            let running = running.map(|run| run.spec.clone());
+            let before = self.processes[other].before_roll.clone().filter(|before| is_other(&before)).or(running);
+            let Some(in_force) = before.map(|before| in_place_of(&in_file, &before)) else { continue };
+            let files = self.processes[other].files.clone();
+            for run in
+                self.runs.iter_mut().filter(|run| run.process == other && run.undisturbed() && run.spec.exec == in_force.exec)
+            {
+                (run.taken_over, run.bound) = (newest, (newest, now));
+                run.read = files.clone().filter(|files| files.watch == run.spec.watch);
+            }
+            let known = &mut self.processes[other];
+            (known.trying_since, known.causes) = (None, known.causes + 1);
+            let apart = files.filter(|files| files.watch == in_file.watch && files.watch != in_force.watch);
+            known.put_back = Some(PutBack { in_force: Arc::new(in_force), is_same: false, again: None, apart });
+            self.doubt(other);
+        }
     }
 
     /// Lets what was put back be tried again.
@@ -104,9 +136,7 @@ impl Facts {
             }
         }
         self.doubt(process);
-        if self.enabled(process) {
-            self.take_place(process);
-        }
+        self.take_places();
     }
 
     /// Takes what the files contain that only a definition watches that was put back.
@@ -143,8 +173,9 @@ impl Facts {
         }
     }
 
-    /// All answers for this moment, once it is noted what they decide for good: what is to be replaced, and what is on trial no longer.
-    pub(crate) fn judged(&mut self, now: Time) -> Moment {
+    /// All answers for this moment, once it is noted what they decide for good: what is to be replaced, and what is on trial no longer,
+    /// unless it had to go when the step began.
+    pub(crate) fn judged(&mut self, now: Time, going: &[(RunId, Why)]) -> Moment {
         loop {
             let moment = Moment::of(self, now);
             let mut noted = false;
@@ -155,7 +186,7 @@ impl Facts {
                         // Also if what it follows ends by itself before it is replaced.
                         self.processes[run.process].causes += u32::from(matches!(why, Why::With(_)));
                     }
-                    Fate::Stay if run.trial.is_some() && run.steady(now) => {
+                    Fate::Stay if run.trial.is_some() && run.steady(now) && going.iter().all(|(id, _)| *id != run.id) => {
                         (run.trial, noted) = (None, true);
                         self.processes[run.process].trying_since = None;
                     }
@@ -186,6 +217,12 @@ impl Facts {
         let mut others = self.runs_of(process).rev().filter(|run| run.id != newest.id && run.undisturbed() && run.was_ready);
         others.next().filter(|_| newest.trial.is_some()).or(Some(newest))
     }
+}
+
+/// A former definition in place of that of the file: where it stands, and whether it runs at all, is what the file says.
+fn in_place_of(in_file: &Spec, former: &Spec) -> Spec {
+    let (tier, enabled, depends_on) = (in_file.tier, in_file.enabled, in_file.depends_on.clone());
+    Spec { tier, enabled, depends_on, ..former.clone() }
 }
 
 impl Run {

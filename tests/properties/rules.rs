@@ -7,10 +7,10 @@ use crate::facts::Facts;
 use crate::fates::{Fate, own_fate, roll_or_go};
 use crate::places::{Need, Set, has};
 use crate::records::{Past, Run};
-use crate::wishes::{MOST, number};
+use crate::wishes::{MOST, name, number};
 use reconcile::event::{Content, ExitStatus, Refusal, RunId};
 use reconcile::plan::STARTS_AHEAD;
-use reconcile::spec::{Backoff, Condition, OnWatch, ProcessKind, Restart, Spec, Tier};
+use reconcile::spec::{Backoff, Condition, OnChange, OnWatch, ProcessKind, Restart, Spec, Tier};
 use reconcile::time::Time;
 use std::time::Duration;
 
@@ -115,11 +115,19 @@ impl Moment {
 
     /// Whether everything that a process needs holds, and what isn't required holds or won't soon.
     pub(crate) fn needs_hold(&self, facts: &Facts, process: usize) -> bool {
-        facts.places.needs[process].iter().all(|need| match self.holds(facts, need) {
-            Holds::Yes => true,
-            Holds::No => !need.required,
-            Holds::NotYet => !need.required && !self.is_awaited(facts, need.on),
+        facts.places.edges(process).all(|edge| {
+            let awaits = |need: &Need| match self.holds(facts, need) {
+                Holds::Yes => false,
+                Holds::No => need.required,
+                Holds::NotYet => need.required || self.is_awaited(facts, need.on),
+            };
+            self.one_holds(facts, edge) || !edge.iter().any(awaits)
         })
+    }
+
+    /// Whether a dependency holds: one replica is enough.
+    pub(crate) fn one_holds(&self, facts: &Facts, edge: &[Need]) -> bool {
+        edge.iter().any(|need| self.holds(facts, need) == Holds::Yes)
     }
 
     /// Whether a dependency on its way has neither failed nor ended yet.
@@ -132,13 +140,14 @@ impl Moment {
 
     /// Whether everything that a process can't do without holds, so that its delay counts.
     pub(crate) fn is_due(&self, facts: &Facts, process: usize) -> bool {
-        let mut required = facts.places.needs[process].iter().filter(|need| need.required);
-        required.all(|need| self.holds(facts, need) == Holds::Yes)
+        let mut required = facts.places.edges(process).filter(|edge| edge[0].required);
+        required.all(|edge| self.one_holds(facts, edge))
     }
 
     /// Whether a required dependency can't hold without somebody's help.
     pub(crate) fn is_blocked(&self, facts: &Facts, process: usize) -> bool {
-        facts.places.needs[process].iter().any(|need| need.required && self.holds(facts, need) == Holds::No)
+        let mut required = facts.places.edges(process).filter(|edge| edge[0].required);
+        required.any(|edge| edge.iter().all(|need| self.holds(facts, need) == Holds::No))
     }
 
     /// Who keeps those waiting that come after a process: itself, or one before it in whose place it stands.
@@ -162,7 +171,8 @@ impl Moment {
     }
 
     fn listed_before(&self, facts: &Facts, process: usize) -> Option<usize> {
-        facts.places.after[process].and_then(|before| self.holder(facts, before))
+        let after = facts.places.after[process];
+        (0..MOST).filter(|&before| has(after, before)).find_map(|before| self.holder(facts, before))
     }
 
     /// Whether those before a process have had their turn.
@@ -176,7 +186,8 @@ impl Moment {
     pub(crate) fn behind(&self, facts: &Facts, process: usize) -> Option<RunId> {
         let is_under_way = |run: &&Run| run.up.is_none() && run.exit.is_none();
         let before = |run: &Run| run.after.and_then(|after| facts.run(after)).filter(is_under_way);
-        let next = facts.places.after[process].filter(|&next| self.listed_before(facts, process) == Some(next))?;
+        let after = facts.places.after[process];
+        let next = (0..MOST).find(|&next| after == 1 << next).filter(|&next| self.listed_before(facts, process) == Some(next))?;
         let run = self.current(facts, next).filter(is_under_way)?;
         let waits_for = std::iter::successors(before(run), |run| before(run)).count();
         (waits_for < STARTS_AHEAD).then_some(run.id)
@@ -238,23 +249,57 @@ impl Moment {
 
     /// A run that stays by itself goes if its file says that it follows a dependency which is replaced.
     fn along(&self, facts: &Facts, run: &Run) -> Fate {
-        let followed = facts.places.needs[run.process].iter().filter(|need| need.restart);
-        for need in followed {
-            let serving = serving(facts, run, need.on);
-            let replaced = serving.is_some_and(|on| match self.fate(facts, on) {
-                Fate::Go(why) => why.replaces(),
-                Fate::Leaving => on.exit.is_none() && on.stop.is_some_and(|(_, why)| why.replaces()),
-                Fate::Stay | Fate::Outlive | Fate::Roll(_) => false,
-            });
-            // It was down, and came back as another, under a definition that this run follows it by.
-            let came_back = serving.is_none_or(|on| on.id > run.bound.0)
-                && facts.processes[need.on].replacement.is_some_and(|replacement| replacement > run.taken_over);
-            if replaced || (came_back && follows(run, need.on)) {
-                let why = Why::With(need.on);
-                return facts.spec(run.process).map_or(Fate::Go(why), |spec| roll_or_go(run, spec, why));
+        let Some(spec) = facts.spec(run.process).filter(|spec| run.asked.is_none() || !facts.is_one_by_one(spec)) else {
+            return Fate::Stay;
+        };
+        for edge in facts.places.edges(run.process).filter(|edge| edge[0].restart) {
+            let replaced = edge.iter().find(|need| self.was_replaced(facts, run, need.on));
+            // Replicas are followed once, when the last of them is replaced.
+            let goes_on = edge.len() > 1 && edge.iter().any(|need| self.is_to_be_replaced(facts, need.on));
+            if let Some(need) = replaced.filter(|_| !goes_on) {
+                return roll_or_go(facts, run, spec, Why::With(need.on));
             }
         }
         Fate::Stay
+    }
+
+    /// Whether the run of a dependency that serves a run is replaced, or was.
+    fn was_replaced(&self, facts: &Facts, run: &Run, on: usize) -> bool {
+        let serving = self.serving(facts, run, on);
+        let replaced = serving.is_some_and(|on| match self.fate(facts, on) {
+            Fate::Go(why) => why.replaces(),
+            Fate::Leaving => on.exit.is_none() && on.stop.is_some_and(|(_, why)| why.replaces()),
+            Fate::Stay | Fate::Outlive | Fate::Roll(_) => false,
+        });
+        // It was down, and came back as another, under a definition that this run follows it by.
+        let came_back = serving.is_none_or(|on| on.id > run.bound.0)
+            && facts.processes[on].replacement.is_some_and(|replacement| replacement > run.taken_over);
+        replaced || (came_back && follows(run, on))
+    }
+
+    /// The run of a dependency that serves a run: of those that were there when it was bound the one that stays, or else the newest;
+    /// one on trial doesn't serve beside the one that it is to replace. Once all are gone, it is the oldest that came later.
+    fn serving<'f>(&self, facts: &'f Facts, run: &Run, on: usize) -> Option<&'f Run> {
+        let (bound, at) = run.bound;
+        let was_leaving = |other: &Run| {
+            let since = [other.stop.map(|(at, _)| at), other.killed, other.exit.as_ref().map(|(_, at)| *at)];
+            since.into_iter().flatten().any(|since| since <= at)
+        };
+        let before = || facts.runs_of(on).rev().filter(|other| other.id < bound && !was_leaving(other));
+        let stays = before().find(|other| self.fate(facts, other) == Fate::Stay);
+        let newest = || before().find(|other| other.trial.is_none()).or_else(|| before().next());
+        stays.or_else(newest).or_else(|| facts.runs_of(on).find(|other| other.id > bound))
+    }
+
+    /// Whether a run of a replica goes on until it can be replaced.
+    fn is_to_be_replaced(&self, facts: &Facts, process: usize) -> bool {
+        let Some(spec) = facts.spec(process) else { return false };
+        let is_old = |run: &Run| run.asked.is_some() || run.spec.exec != spec.exec;
+        facts.runs_of(process).any(|run| match self.fate(facts, run) {
+            Fate::Outlive | Fate::Roll(_) => true,
+            Fate::Stay => is_old(run) && spec.on_change != OnChange::Keep,
+            Fate::Go(_) | Fate::Leaving => false,
+        })
     }
 
     /// Who has to be gone before a run of this process is told to stop: everything going that comes after it, however
@@ -350,19 +395,8 @@ pub(crate) fn is_to_reload(facts: &Facts, run: &Run) -> bool {
 
 /// Whether the definition that a run has says that it is restarted along with a process.
 fn follows(run: &Run, on: usize) -> bool {
-    run.spec.depends_on.iter().flatten().any(|(name, edge)| number(name) == on && edge.restart)
-}
-
-/// The run of a dependency that serves a run: the newest that was there when it was bound or, once that is gone, the oldest
-/// that came later.
-fn serving<'f>(facts: &'f Facts, run: &Run, on: usize) -> Option<&'f Run> {
-    let (bound, at) = run.bound;
-    let was_leaving = |other: &Run| {
-        let since = [other.stop.map(|(at, _)| at), other.killed, other.exit.as_ref().map(|(_, at)| *at)];
-        since.into_iter().flatten().any(|since| since <= at)
-    };
-    let before = facts.runs_of(on).rev().find(|other| other.id < bound && !was_leaving(other));
-    before.or_else(|| facts.runs_of(on).find(|other| other.id > bound))
+    let of = name(on).split(':').next();
+    run.spec.depends_on.iter().flatten().any(|(name, edge)| Some(name.as_str()) == of && edge.restart)
 }
 
 /// Whether what a run failed by is no longer wanted like that: its program, or the check that it didn't stand.

@@ -7,7 +7,7 @@ use crate::drive::drive;
 use crate::history::{History, Op};
 use crate::invariants::Violation;
 use crate::trace::Trace;
-use crate::wishes::MOST;
+use crate::wishes::{DEFINITIONS, Definition, Surge, Wish};
 use reconcile::desired::Desired;
 use reconcile::spec::{OnChange, Restart, Spec};
 use reconcile::variables::Variables;
@@ -36,6 +36,14 @@ const SIMPLER: [fn(&mut Spec); 19] = [
     |spec| spec.exec.env = Variables::default(),
 ];
 
+/// And of its replicas.
+const FEWER: [fn(&mut Definition); 4] = [
+    |definition| definition.replicas = None,
+    |definition| definition.replicas.iter_mut().for_each(|replicas| replicas.count = 2),
+    |definition| definition.replicas.iter_mut().for_each(|replicas| replicas.surge = Surge::Count(1)),
+    |definition| definition.replicas.iter_mut().for_each(|replicas| replicas.have_sockets = false),
+];
+
 /// The shortest history found that breaks the same invariant.
 pub(crate) fn shrink(history: History, violation: &Violation) -> History {
     shorten(history, size, candidates, |history| {
@@ -58,19 +66,22 @@ fn candidates(history: &History) -> Vec<Candidate<History>> {
             smaller
         }));
     }
-    for process in 0..MOST {
+    for process in 0..DEFINITIONS {
         all.push(Box::new(move |history| each_wish(history, |wish| wish.without(process))));
         for simpler in SIMPLER {
-            all.push(Box::new(move |history| each_wish(history, |wish| wish.with(process, simpler))));
+            all.push(Box::new(move |history| {
+                each_wish(history, |wish| wish.with(process, |definition| simpler(&mut definition.spec)))
+            }));
+        }
+        for fewer in FEWER {
+            all.push(Box::new(move |history| each_wish(history, |wish| wish.with(process, fewer))));
         }
     }
-    all.push(Box::new(|history| {
-        each_wish(history, |wish| crate::wishes::Wish { shutdown_timeout: Desired::SHUTDOWN_TIMEOUT, ..wish.clone() })
-    }));
+    all.push(Box::new(|history| each_wish(history, |wish| Wish { shutdown_timeout: Desired::SHUTDOWN_TIMEOUT, ..wish.clone() })));
     all
 }
 
-fn each_wish(history: &History, change: impl Fn(&crate::wishes::Wish) -> crate::wishes::Wish) -> History {
+fn each_wish(history: &History, change: impl Fn(&Wish) -> Wish) -> History {
     let mut changed = history.clone();
     for (_, op) in &mut changed.ops {
         if let Op::Want(wish) = op {

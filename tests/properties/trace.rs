@@ -2,7 +2,7 @@
 
 use crate::facts::Facts;
 use crate::history::{History, Op};
-use crate::wishes::{FILES, Wish, name};
+use crate::wishes::{Definition, FILES, Surge, Wish, name};
 use reconcile::engine::StepOutcome;
 use reconcile::event::{Action, Event, RunId};
 use reconcile::fields::condition_word;
@@ -160,13 +160,13 @@ fn describe(op: &Op) -> String {
 
 /// A wish in a line: of each process, what differs from the default.
 pub(crate) fn describe_wish(wish: &Wish) -> String {
-    let all: Vec<String> = wish.specs.iter().map(describe_spec).collect();
+    let all: Vec<String> = wish.definitions.iter().map(describe_definition).collect();
     let within = HumanDuration(wish.shutdown_timeout);
     if all.is_empty() { "nothing".to_string() } else { format!("{} | shutdown within {within}", all.join(", ")) }
 }
 
 /// What differs from the default.
-fn describe_spec(spec: &Spec) -> String {
+fn describe_definition(Definition { spec, replicas }: &Definition) -> String {
     let plain = Spec::new("a", "run");
     let mut says: Vec<String> = Vec::new();
     says.extend(spec.exec.args.iter().filter(|arg| arg.value() != "0").map(|arg| format!("version {arg}")));
@@ -212,6 +212,14 @@ fn describe_spec(spec: &Spec) -> String {
         OnChange::Keep => Some("kept on change".to_string()),
         OnChange::Rolling => Some(format!("rolling stable {}", HumanDuration(spec.stable))),
     });
+    if let Some(replicas) = replicas {
+        let surge = match replicas.surge {
+            Surge::Count(count) => count.to_string(),
+            Surge::Percent(percent) => format!("{percent}%"),
+        };
+        let sockets = if replicas.have_sockets { " with sockets" } else { "" };
+        says.push(format!("{} replicas surge {surge}{sockets}", replicas.count));
+    }
     if !spec.exec.sockets.is_empty() {
         let of = |socket: &Listener| format!("{}{}", socket.address, if socket.backlog == 1 { " short" } else { "" });
         says.push(format!("listens on {}", spec.exec.sockets.iter().map(of).collect::<Vec<_>>().join(" and ")));

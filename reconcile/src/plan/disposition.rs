@@ -1,7 +1,7 @@
 //! What becomes of each run: it is kept, is kept until it is replaced, or must stop, and why.
 
 use super::progress::{RestingState, changed_file, resting_state};
-use super::replicas::{self, is_one_by_one};
+use super::replicas::{Turns, is_one_by_one, is_to_be_replaced};
 use super::sockets::are_held;
 use super::view::{Row, View};
 use super::{KILL_PATIENCE, Plan, Step, Waiting};
@@ -93,8 +93,9 @@ impl<'a> Dispositions<'a> {
 /// Decides what becomes of every run. Updates and reloads those that are kept, and reports those that survive being killed.
 pub(super) fn dispositions<'a>(view: &mut View<'a>, plan: &mut Plan) -> Dispositions<'a> {
     let mut all = Dispositions(Vec::new());
+    let mut turns = Turns::default();
     for row in view.active() {
-        all.0.extend(row.runs().iter().map(|run| disposition(view, row, run, plan)));
+        all.0.extend(row.runs().iter().map(|run| disposition(view, row, run, &mut turns, plan)));
     }
     // A process comes after those it depends on, so one pass finds all that are restarted along with others.
     for &index in view.desired.followers() {
@@ -134,7 +135,7 @@ pub(super) fn dispositions<'a>(view: &mut View<'a>, plan: &mut Plan) -> Disposit
 }
 
 /// What becomes of a run because of its own definition and facts.
-fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan) -> Disposition<'a> {
+fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, turns: &mut Turns, plan: &mut Plan) -> Disposition<'a> {
     if !run.is_undisturbed() {
         return Disposition::Ending;
     }
@@ -149,17 +150,21 @@ fn disposition<'a>(view: &View<'a>, row: &Row<'a>, run: &'a Run, plan: &mut Plan
         return Disposition::Stop(StopCause::ByHand);
     }
     let is_outdated = run.unwanted.is_some() || !is_same(run, &entry.spec);
-    if is_outdated && let Some(other) = replicas::waits_for(view, run, entry, plan) {
+    let superseded = (is_outdated && is_one_by_one(entry)).then(|| is_superseded(view, row, run, &entry.spec, plan));
+    if superseded == Some(false)
+        && let Some(other) = turns.waits_for(view, run, entry, plan)
+    {
         plan.wait(row.name, Waiting::Replica(other.clone()));
         return health(view, run, plan);
     }
+    let is_superseded = |plan: &mut Plan| superseded.unwrap_or_else(|| is_superseded(view, row, run, &entry.spec, plan));
     if run.unwanted.is_some() {
-        let goes_on = rolls(&entry.spec, run) && !is_superseded(view, row, run, &entry.spec, plan);
+        let goes_on = rolls(&entry.spec, run) && !is_superseded(plan);
         return if goes_on { Disposition::KeepUntilReplaced } else { Disposition::Stop(StopCause::Unwanted) };
     }
     if !is_same(run, &entry.spec) {
         return match entry.spec.on_change {
-            _ if is_superseded(view, row, run, &entry.spec, plan) => Disposition::Stop(StopCause::Changed),
+            _ if is_superseded(plan) => Disposition::Stop(StopCause::Changed),
             OnChange::Keep if !has_current_run(row, &entry.spec) => health(view, run, plan),
             // A run that was ready once isn't stopped because it is unready for a moment.
             OnChange::Keep | OnChange::Rolling if run.unhealthy.is_none() && service(run).is_some() && !is_one_by_one(entry) => {
@@ -270,30 +275,41 @@ fn health<'a>(view: &View<'a>, run: &Run, plan: &mut Plan) -> Disposition<'a> {
 /// The dependency, if any, that was replaced and so restarts this run.
 ///
 /// A run follows the run of the dependency that serves it. So a dependency that crashed and came back is still followed. If a
-/// replacement runs already, the end of the old run restarts only the runs that it serves.
+/// replacement runs already, the end of the old run restarts only the runs that it serves. Replicas are followed once, when the
+/// last of them is replaced.
 fn replaced_dependency<'a>(view: &View<'a>, all: &Dispositions<'a>, row: &Row<'a>, run: &Run) -> Option<&'a Name> {
-    row.entry?.needs.iter().filter(|need| need.restart).find_map(|need| {
-        let dependency = &view.row(need.on);
-        let serving = serving(dependency, run);
-        let is_replaced = serving.is_some_and(|(place, served_by)| match all.of(dependency)[place] {
-            Disposition::Stop(cause) => cause.replaces(),
-            Disposition::Ending => served_by.exit.is_none() && served_by.stop.as_ref().is_some_and(|stop| stop.why.replaces()),
-            Disposition::Keep | Disposition::KeepUntilReplaced => false,
-        });
-        // A dependency that was down, such as a completed task, is replaced when it is started again.
-        let is_older = serving.is_some_and(|(_, served_by)| served_by.id < run.bound.0);
-        let was_replaced = !is_older && run.follows(dependency.name) && dependency.replacement() > Some(run.taken_over);
-        (is_replaced || was_replaced).then_some(dependency.name)
+    row.entry?.edges().filter(|edge| edge.iter().all(|need| need.restart)).find_map(|edge| {
+        let replaced = edge.iter().find(|need| is_replaced(view, all, need.on, run))?;
+        let goes_on = edge.len() > 1 && edge.iter().any(|need| is_to_be_replaced(&view.row(need.on), all));
+        (!goes_on).then(|| view.desired.entries()[replaced.on].spec.definition())
     })
 }
 
+/// Whether the run of a dependency that serves a run is replaced, or was.
+fn is_replaced(view: &View<'_>, all: &Dispositions<'_>, on: usize, run: &Run) -> bool {
+    let dependency = &view.row(on);
+    let serving = serving(dependency, all.of(dependency), run);
+    let is_replaced = serving.is_some_and(|(place, served_by)| match all.of(dependency)[place] {
+        Disposition::Stop(cause) => cause.replaces(),
+        Disposition::Ending => served_by.exit.is_none() && served_by.stop.as_ref().is_some_and(|stop| stop.why.replaces()),
+        Disposition::Keep | Disposition::KeepUntilReplaced => false,
+    });
+    // A dependency that was down, such as a completed task, is replaced when it is started again.
+    let is_older = serving.is_some_and(|(_, served_by)| served_by.id < run.bound.0);
+    let follows = || run.follows(view.desired.entries()[on].spec.definition());
+    let was_replaced = !is_older && dependency.replacement() > Some(run.taken_over) && follows();
+    is_replaced || was_replaced
+}
+
 /// The run of a dependency that serves a run: the newest that was there when that run was bound or, once it is gone, the oldest
-/// later one.
-fn serving<'a>(dependency: &Row<'a>, run: &Run) -> Option<(usize, &'a Run)> {
+/// later one. One that is kept serves rather than one that isn't, and one that has taken its place rather than one that has yet to.
+fn serving<'a>(dependency: &Row<'a>, dispositions: &[Disposition<'_>], run: &Run) -> Option<(usize, &'a Run)> {
     let runs = dependency.runs();
     let (bound, at) = run.bound;
-    let there = runs.iter().rposition(|other| other.id < bound && other.was_undisturbed(at));
-    let place = there.or_else(|| runs.iter().position(|other| other.id > bound))?;
+    let was_there = |other: &Run| other.id < bound && other.was_undisturbed(at);
+    let there = (0..runs.len()).filter(|place| was_there(&runs[*place]));
+    let best = there.max_by_key(|place| (dispositions[*place] == Disposition::Keep, runs[*place].replaces.is_none(), *place));
+    let place = best.or_else(|| runs.iter().position(|other| other.id > bound))?;
     Some((place, &runs[place]))
 }
 

@@ -9,6 +9,7 @@ use crate::observed::Run;
 use crate::spec::OnChange;
 use crate::text::Name;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 /// The replacements under way in each group of replicas, by its first entry: how many, and one of them.
 #[derive(Default)]
@@ -53,26 +54,81 @@ fn is_being_replaced(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
     runs > 1 || current_run(row, dispositions).is_some_and(|run| run.replaces.is_some())
 }
 
-/// The replica that a run has to wait for until it may be stopped to be replaced, where that is done one by one (`surge: 0`): one
-/// that doesn't serve, or an earlier one that is to be replaced, too.
-pub(super) fn waits_for<'a>(view: &View<'a>, run: &Run, entry: &DesiredProcess, plan: &mut Plan) -> Option<&'a Name> {
-    if !is_one_by_one(entry) || run.stops_first() || run.unhealthy.is_some() || service(run).is_none() {
-        return None;
+/// What replicas that are replaced one by one (`surge: 0`) wait for, by the first entry of each group.
+#[derive(Default)]
+pub(super) struct Turns(BTreeMap<usize, Turn>);
+
+/// What the replicas of a group wait for, each with its number and entry.
+struct Turn {
+    /// The first two that don't serve.
+    absent: Vec<(u32, usize)>,
+    /// The first that serves and is to be replaced.
+    next: Option<(u32, usize)>,
+}
+
+impl Turns {
+    /// The replica that a run has to wait for until it may be stopped to be replaced, where that is done one by one: one that doesn't
+    /// serve, or an earlier one that is to be replaced, too.
+    pub(super) fn waits_for<'a>(
+        &mut self,
+        view: &View<'a>,
+        run: &Run,
+        entry: &DesiredProcess,
+        plan: &mut Plan,
+    ) -> Option<&'a Name> {
+        if run.stops_first() || run.unhealthy.is_some() || service(run).is_none() {
+            return None;
+        }
+        let turn = self.0.entry(entry.siblings.start).or_insert_with(|| Turn::of(view, entry, plan));
+        let absent = turn.absent.iter().find(|(number, _)| *number != entry.number());
+        let earlier = turn.next.iter().find(|(number, _)| *number < entry.number());
+        absent.into_iter().chain(earlier).min().map(|(_, index)| view.row(*index).name)
     }
-    let others = entry.other_replicas(view.desired.entries());
-    let others = || others.iter().map(|(index, other)| (view.row(*index), *other)).filter(|(row, _)| view.wants(row));
-    let waits = others().find(|(row, other)| match row.runs() {
-        [run] if run.is_undisturbed() && run.unhealthy.is_none() => match run.ready.map(|ready| ready + other.spec.stable) {
-            Some(stable) if stable > view.now => {
-                plan.wake(stable);
-                true
+}
+
+impl Turn {
+    /// Plans to look again when one that is ready has been so for long enough.
+    fn of(view: &View<'_>, entry: &DesiredProcess, plan: &mut Plan) -> Turn {
+        let mut turn = Turn { absent: Vec::new(), next: None };
+        let entries = view.desired.entries();
+        let mut replicas: Vec<(u32, usize)> = entry.siblings.clone().map(|index| (entries[index].number(), index)).collect();
+        replicas.sort_unstable();
+        for replica in replicas {
+            let (row, wanted) = (view.row(replica.1), &entries[replica.1].spec);
+            if !view.wants(&row) {
+                continue;
             }
-            Some(_) => other.number() < entry.number() && (run.unwanted.is_some() || !is_same(run, &other.spec)),
-            None => true,
-        },
-        _ => true,
-    });
-    waits.map(|(row, _)| row.name)
+            let serving = match row.runs() {
+                [run] => Some(run).filter(|run| run.is_undisturbed() && run.unhealthy.is_none()),
+                _ => None,
+            };
+            let stable = serving.and_then(|run| run.ready).map(|ready| ready + wanted.stable);
+            match serving.filter(|_| stable.is_some_and(|stable| stable <= view.now)) {
+                Some(run) if run.unwanted.is_some() || !is_same(run, wanted) => drop(turn.next.get_or_insert(replica)),
+                Some(_) => {}
+                None => {
+                    if let Some(stable) = stable {
+                        plan.wake(stable);
+                    }
+                    if turn.absent.len() < 2 {
+                        turn.absent.push(replica);
+                    }
+                }
+            }
+        }
+        turn
+    }
+}
+
+/// Whether a run of a replica goes on until it can be replaced.
+pub(super) fn is_to_be_replaced(row: &Row<'_>, dispositions: &Dispositions<'_>) -> bool {
+    let Some(entry) = row.entry.filter(|_| row.known_dispositions().is_none()) else { return false };
+    row.runs().iter().zip(dispositions.of(row)).any(|(run, disposition)| match disposition {
+        Disposition::KeepUntilReplaced => true,
+        // It waits for its turn, or for sockets.
+        Disposition::Keep => entry.spec.on_change != OnChange::Keep && (run.unwanted.is_some() || !is_same(run, &entry.spec)),
+        Disposition::Stop(_) | Disposition::Ending => false,
+    })
 }
 
 /// Whether replicas are replaced one by one, each stopped before it is started again.

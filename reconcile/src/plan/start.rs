@@ -229,18 +229,16 @@ impl Gate<'_, '_> {
 
     /// A named dependency that doesn't hold, among those that are required or among the others.
     fn dependency(&self, required: bool) -> Option<Waiting> {
-        let of_one = |need: &ResolvedDependency| {
-            let why = self.order.blocked(self.view, self.dispositions, need)?;
-            let waits = required || (why == Block::Coming && self.order.is_awaited(self.view, self.dispositions, need.on));
-            let on = &self.view.desired.entries()[need.on].spec.name;
-            waits.then(|| Waiting::Dependency { on: on.clone(), condition: need.condition, why })
-        };
-        let is_coming = |waiting: &Waiting| matches!(waiting, Waiting::Dependency { why: Block::Coming, .. });
-        self.entry.edges().filter(|edge| edge.iter().all(|need| need.required == required)).find_map(|edge| {
+        let mut edges = self.entry.edges().filter(|edge| edge.iter().all(|need| need.required == required));
+        edges.find_map(|edge| {
+            let blocked = |need: &ResolvedDependency| Some((*need, self.order.blocked(self.view, self.dispositions, need)?));
             // One replica is enough. The one that may come by itself is named.
-            let mut waiting = edge.iter().map(of_one).collect::<Option<Vec<Waiting>>>()?;
-            let place = waiting.iter().position(is_coming).unwrap_or(0);
-            Some(waiting.swap_remove(place))
+            let blocked = edge.iter().map(blocked).collect::<Option<Vec<_>>>()?;
+            let is_awaited = |on| required || self.order.is_awaited(self.view, self.dispositions, on);
+            let coming = blocked.iter().find(|(need, why)| *why == Block::Coming && is_awaited(need.on));
+            let (need, why) = coming.or(blocked.first().filter(|_| required))?;
+            let on = self.view.desired.entries()[need.on].spec.name.clone();
+            Some(Waiting::Dependency { on, condition: need.condition, why: *why })
         })
     }
 
@@ -276,9 +274,10 @@ impl Gate<'_, '_> {
         (execs_before(before, self.under_way) < STARTS_AHEAD).then_some(before)
     }
 
-    /// The process that has to be started before it by order alone. A process that ended by itself has had its turn.
+    /// The process that has to be started before it by order alone. A process that ended by itself has had its turn, unless it runs
+    /// again and is to be replaced.
     fn before(&self, rest: RestingState) -> Option<usize> {
-        if rest != RestingState::Fresh {
+        if rest != RestingState::Fresh && self.row.runs().is_empty() {
             return None;
         }
         let tier = || self.order.pending_managed.filter(|_| self.entry.tier == Tier::Application);

@@ -1,8 +1,10 @@
 //! List order on a host that keeps execs in order: starts are begun behind those that are under way.
 
-use crate::stage::{Stage, exited, gone, refused, spec, started, wanted, with};
+use crate::stage::{NOTHING, Stage, after, by_hand, exited, gone, refused, spec, started, wanted, with};
 use reconcile::engine::Engine;
+use reconcile::event::Order;
 use reconcile::spec::Spec;
+use reconcile::time::Time;
 use std::time::Duration;
 
 /// A process that comes after the one before it.
@@ -113,4 +115,20 @@ fn the_order_holds_over_two_changes_of_the_file() {
     assert_eq!(stage.step([wanted([listed("b", 0)])]), [""; 0]);
     assert_eq!(stage.step([exited(4, 0), gone(4)]), ["stop c#3 (removed from file)"]);
     assert_eq!(stage.step([exited(3, 0), gone(3)]), ["stop a#1 (removed from file)"]);
+}
+
+#[test]
+fn a_disabled_process_that_is_started_by_hand_gets_its_place() {
+    let place = |engine| {
+        let mut stage = Stage { engine, now: Time::ZERO, wake_at: None };
+        stage.step([wanted([spec("a", 0), spec("b", 0), after(spec("d", 0), "a", false), listed("f", 0)])]);
+        stage.step([started(1), started(2)]);
+        stage.step([started(3)]);
+        let disabled = with(spec("d", 0), |spec| spec.enabled = false);
+        assert_eq!(stage.step([wanted([spec("a", 1), spec("b", 0), listed("f", 1), disabled])]), NOTHING, "`f` is being started");
+        stage.step([by_hand(Order::Start, "d")])
+    };
+    let expected = ["update d#3", "stop a#1 (args changed)"];
+    assert_eq!(place(Engine::new()), expected);
+    assert_eq!(place(Engine::new().with_plain_plans()), expected);
 }

@@ -6,7 +6,6 @@ mod found;
 mod health;
 mod laws;
 mod list;
-mod replica_histories;
 mod replicas;
 mod rollback;
 mod rolling;

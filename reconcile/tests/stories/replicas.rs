@@ -1,6 +1,6 @@
 //! Several replicas of one definition: they start side by side, and are replaced so that enough of them serve.
 
-use crate::stage::{NOTHING, Stage, by_hand, content, exited, gone, probed, ready, rolling, spec, started, wanted, with};
+use crate::stage::{NOTHING, Stage, after, by_hand, content, exited, gone, probed, ready, rolling, spec, started, wanted, with};
 use reconcile::event::Order;
 use reconcile::replica::Replica;
 use reconcile::spec::{Dependency, OnWatch, Spec};
@@ -151,4 +151,85 @@ fn one_that_is_put_back_takes_the_others_back() {
     }
     assert_eq!(stage.wait(100_000), NOTHING, "no other one tries the same");
     assert_eq!(stage.step([wanted(webs(3, 2, 1))]), ["spawn web:1#7 (args changed)"], "another definition is tried");
+}
+
+#[test]
+fn a_third_version_that_fails_takes_all_back_to_the_first() {
+    let mut stage = serving(3, 1);
+    stage.step([wanted(webs(3, 1, 1))]);
+    stage.step([started(4), ready(4)]);
+    assert_eq!(stage.step([exited(1, 0), gone(1)]), ["spawn web:2#5 (args changed)"]);
+    stage.step([wanted(webs(3, 2, 1)), started(5)]);
+    assert_eq!(stage.step([exited(5, 0), gone(5)]), ["spawn web:1#6 (args changed)"], "beside one of the second version");
+    let back = stage.step([started(6), exited(6, 1), gone(6)]);
+    assert_eq!(back, ["spawn web:1#7 (args changed)"]);
+    assert_eq!(stage.step([started(7), ready(7)]), ["stop web:1#4 (args changed)"]);
+    stage.step([exited(4, 0), gone(4)]);
+    let version = |name: &str| stage.engine.observed().processes()[name].runs[0].spec.exec.args[0].clone();
+    assert_eq!(["web:1", "web:2", "web:3"].map(version), ["0", "0", "0"].map(Text::plain));
+}
+
+#[test]
+fn what_follows_them_is_restarted_once() {
+    for surge in [0, 1] {
+        let list = |version| [webs(2, version, surge), vec![after(spec("client", 0), "web", true)]].concat();
+        let mut stage = Stage::with(list(0), &[1, 2]);
+        stage.step([ready(1), ready(2), started(3)]);
+        let mut steps = stage.step([wanted(list(1))]);
+        // Each run does what it is told to, one after the other.
+        for place in 0..20 {
+            let Some(step) = steps.get(place).cloned() else { break };
+            let run: u64 = step.split(['#', ' ']).nth(2).and_then(|run| run.parse().ok()).expect("a run");
+            let events = if step.starts_with("spawn") { [started(run), ready(run)] } else { [exited(run, 0), gone(run)] };
+            steps.extend(stage.step(events));
+        }
+        let restarts = steps.iter().filter(|step| step.starts_with("spawn client")).count();
+        assert_eq!(restarts, 1, "surge {surge}: {steps:?}");
+        assert!(stage.engine.is_converged(), "{steps:?}");
+        let place = |what: &str| steps.iter().position(|step| step.starts_with(what)).expect("each is replaced");
+        let places = ["stop web:1", "stop client", "stop web:2"].map(place);
+        assert!(places.is_sorted(), "with the last of them, so that it isn't down for long: {steps:?}");
+    }
+}
+
+#[test]
+fn what_follows_them_is_restarted_after_they_were_down() {
+    let list = |version| [webs(2, version, 1), vec![after(spec("client", 0), "web", true)]].concat();
+    let mut stage = Stage::with(list(0), &[1, 2, 3]);
+    stage.step([1, 2].into_iter().flat_map(|run| [exited(run, 1), gone(run)]));
+    let begun = stage.step([wanted(list(1))]);
+    assert!(begun.contains(&"spawn web:1#4 (args changed)".to_owned()), "{begun:?}");
+    let steps = [begun, stage.step([started(4), started(5)])].concat();
+    assert!(steps.contains(&"stop client#3 (dependency web restarted)".to_owned()), "{steps:?}");
+}
+
+#[test]
+fn without_surge_a_replacement_that_is_under_way_is_finished() {
+    let mut stage = serving(3, 2);
+    stage.step([wanted(webs(3, 1, 2))]);
+    stage.step([started(4), started(5)]);
+    stage.step([wanted(webs(3, 1, 0))]);
+    assert_eq!(stage.step([ready(4), ready(5)]), ["stop web:1#1 (args changed)", "stop web:2#2 (args changed)"]);
+}
+
+#[test]
+fn a_dependent_that_does_not_require_them_waits_for_those_on_their_way() {
+    let optional = Dependency { required: false, ..Dependency::default() };
+    let client = with(spec("client", 0), |spec| spec.depends_on = Some(BTreeMap::from([("web".into(), optional)])));
+    let mut stage = Stage::new();
+    stage.step([wanted([webs(2, 0, 1), vec![client]].concat())]);
+    stage.step([by_hand(Order::Stop, "web:1"), started(1)]);
+    assert_eq!(stage.step([exited(1, 0), gone(1), started(2)]), NOTHING);
+    assert_eq!(stage.step([ready(2)]), ["spawn client#3 (added to file)"]);
+}
+
+#[test]
+fn no_other_one_is_started_in_the_moment_in_which_one_is_put_back() {
+    let mut stage = serving(3, 2);
+    stage.step([wanted(webs(3, 1, 2))]);
+    stage.step([started(4), started(5)]);
+    assert_eq!(stage.step([ready(4)]), ["stop web:1#1 (args changed)"]);
+    stage.now = stage.now + Duration::from_mins(1);
+    let steps = stage.step([exited(1, 0), gone(1)]);
+    assert_eq!(steps, ["stop web:2#5 (not ready within 1m)", "spawn web:1#6 (args changed)"], "web:3 is as it was");
 }

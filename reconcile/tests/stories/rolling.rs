@@ -490,3 +490,12 @@ fn a_new_run_that_lapses_before_the_old_one_may_stop_has_to_stay_ready_again() {
     assert_eq!(stage.wait(999), NOTHING);
     assert_eq!(stage.wait(1), ["stop web#1 (args changed)"]);
 }
+
+#[test]
+fn dependents_do_not_follow_what_is_given_up_before_it_took_over() {
+    let mut stage = serving(rolling(probed(web(0))));
+    assert_eq!(stage.step([wanted([rolling(probed(web(1)))])]), ["spawn web#2 (args changed)"]);
+    let both = [rolling(probed(web(0))), after(spec("client", 0), "web", true)];
+    assert_eq!(stage.step([wanted(both)]), ["spawn client#3 (added to file)"]);
+    assert_eq!(stage.step([started(3), started(2)]), ["stop web#2 (args changed)"]);
+}
