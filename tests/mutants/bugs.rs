@@ -183,7 +183,7 @@ pub(crate) const BUGS: &[Bug] = &[
     Bug { title: "the list is no order", code: "let Some(before) = «self.before(rest)» else {", instead: "None" },
     Bug {
         title: "the start of a dependency that was down restarts nothing",
-        code: "(is_replaced || «was_replaced»).then_some(dependency.name)",
+        code: "is_replaced || «was_replaced» }",
         instead: "false",
     },
     Bug {
@@ -299,6 +299,66 @@ pub(crate) const BUGS: &[Bug] = &[
     Bug {
         title: "an order to stop first is a rolling one",
         code: "self.unwanted.as_ref().is_some_and(|unwanted| «unwanted.stops_first»)",
+        instead: "false",
+    },
+    Bug {
+        title: "a run that is given up restarts its dependents",
+        code: "max_by_key(|place| («dispositions[*place] == Disposition::Keep», runs[*place].replaces.is_none(), *place))",
+        instead: "false",
+    },
+    Bug {
+        title: "one more replica than allowed is replaced at once",
+        code: "Some(other) if «*under_way >= limit» =>",
+        instead: "*under_way > limit",
+    },
+    Bug {
+        title: "a replica isn't being replaced any more while its old run stops",
+        code: "«runs > 1» || current_run(row, dispositions).is_some_and(|run| run.replaces.is_some())",
+        instead: "false",
+    },
+    Bug {
+        title: "a replica isn't being replaced any more once its old run has died",
+        code: "runs > 1 || current_run(row, dispositions).is_some_and(|run| «run.replaces.is_some()»)",
+        instead: "false",
+    },
+    Bug {
+        title: "without surge a replica is stopped although another one doesn't serve",
+        code: "let absent = «turn.absent.iter().find(|(number, _)| *number != entry.number())»;",
+        instead: "None",
+    },
+    Bug {
+        title: "without surge all replicas are stopped at once",
+        code: "let earlier = «turn.next.iter().find(|(number, _)| *number < entry.number())»;",
+        instead: "None",
+    },
+    Bug {
+        title: "without surge a replica serves as soon as it is ready",
+        code: "match serving.filter(|_| stable.is_some_and(|stable| «stable <= view.now»)) {",
+        instead: "true",
+    },
+    Bug {
+        title: "without surge a replacement that is under way is never finished",
+        code: "if «superseded == Some(false)» && let Some(other) =",
+        instead: "superseded.is_some()",
+    },
+    Bug {
+        title: "a replica that is put back leaves the others as they are",
+        code: "if !put_back.is_of_same_program() { «renewed.extend(self.put_back_replicas(now, &name, &why, reports))»; }",
+        instead: "",
+    },
+    Bug {
+        title: "replicas return to what they were just being replaced by",
+        code: "if «go_on.peek().is_some() && replicas.iter().any(is_being_replaced)» {",
+        instead: "false",
+    },
+    Bug {
+        title: "what follows replicas is restarted with the first of them",
+        code: "let goes_on = «edge.len() > 1 && edge.iter().any(|need| is_to_be_replaced(&view.row(need.on), all))»;",
+        instead: "false",
+    },
+    Bug {
+        title: "steps that were planned before a run was put back are begun",
+        code: "self.begin(now, step, outcome); if «!Arc::ptr_eq(&self.desired, &desired)» { break; }",
         instead: "false",
     },
     Bug {

@@ -139,8 +139,8 @@ impl Facts {
         roll.surge = usize::try_from(surge).unwrap_or_default();
         let moment = Moment::of(self, now);
         let is_up_to_date = |process: usize| {
-            let is_well = |run: &&Run| self.spec(process).is_some_and(|spec| spec.exec == run.spec.exec);
-            moment.current(self, process).is_some_and(|run| is_well(&run))
+            let Some((run, spec)) = moment.current(self, process).zip(self.spec(process)) else { return false };
+            spec.exec == run.spec.exec && self.has_sockets(process, spec)
         };
         let is_free = |process| is_up_to_date(process) && moment.needs_hold(self, process);
         roll.is_free = roll.ready == roll.replicas.len() && roll.replicas.iter().all(|&process| is_free(process));
