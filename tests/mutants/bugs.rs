@@ -412,3 +412,48 @@ pub(crate) const BUGS: &[Bug] = &[
         instead: "true",
     },
 ];
+
+/// Those of rollback.
+pub(crate) const BUGS_OF_ROLLBACK: &[Bug] = &[
+    Bug {
+        title: "a configuration is good before it was well for long enough",
+        code: "trial.converged.is_some_and(|since| «now >= since + trial.settings.bake»)",
+        instead: "now >= since",
+    },
+    Bug {
+        title: "a configuration is good although it was not well in between",
+        code: "let converged = «if is_converged { trial.converged.or(Some(now)) } else { None }»;",
+        instead: "trial.converged.or(is_converged.then_some(now))",
+    },
+    Bug { title: "a trial has no deadline", code: "if «now >= trial.since + trial.settings.deadline» {", instead: "false" },
+    Bug {
+        title: "a bad configuration is tried again when it is saved again",
+        code: "self.rollout.bad.as_ref().is_some_and(|bad| bad.is_undone() && «*bad.file == *wanted»)",
+        instead: "false",
+    },
+    Bug {
+        title: "a bad configuration is remembered although the file has another",
+        code: "«self.rollout.bad = None»; self.rollout.trial = Some(",
+        instead: "",
+    },
+    Bug {
+        title: "the configuration that came back is undone, too",
+        code: "self.rollout.good = Some((good, self.generation)); «return true»;",
+        instead: "self.begin_trial(now, &self.file.clone()); return true",
+    },
+    Bug {
+        title: "what comes back is what failed",
+        code: "let good = «self.rollout.good.clone()»;",
+        instead: "self.rollout.good.clone().map(|(_, generation)| (self.file.clone(), generation))",
+    },
+    Bug {
+        title: "what was well before the first trial doesn't come back",
+        code: "self.generation > 0 && self.rollout.trial.is_none() && «self.all_as_wanted()»",
+        instead: "false",
+    },
+    Bug {
+        title: "a crash of what was changed is not to blame",
+        code: "TransitionKind::Stopping(why) if why.is_failure() => why.to_string(), _ => return None }; «(*generation == self.generation || self.is_touched(name))».then(",
+        instead: "*generation == self.generation && self.is_touched(name) && name.is_empty()",
+    },
+];

@@ -11,7 +11,7 @@
 mod bugs;
 mod shape;
 
-use bugs::BUGS;
+use bugs::{BUGS, BUGS_OF_ROLLBACK};
 use shape::Place;
 use std::collections::BTreeMap;
 use std::fs;
@@ -51,7 +51,7 @@ fn every_planted_bug_is_caught() {
     let caught = Mutex::new(BTreeMap::new());
     let next = AtomicUsize::new(0);
     let work = || {
-        while let Some((bug, number)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((BUGS.get(at)?, at + 1))) {
+        while let Some((bug, number)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((all().nth(at)?, at + 1))) {
             let (passed, output) = run(&program, number);
             let by = output.lines().find_map(|line| line.strip_prefix("broken: ")).filter(|_| !passed).map(ToOwned::to_owned);
             caught.lock().expect("no thread panics with the list").insert(bug.title, by.ok_or(output));
@@ -70,6 +70,11 @@ fn every_planted_bug_is_caught() {
         }
     }
     assert!(survivors.is_empty(), "planted bugs that were not caught within {HISTORIES} histories:\n{}", survivors.join("\n"));
+}
+
+/// All bugs. Those of rollback have histories of their own.
+fn all() -> impl Iterator<Item = &'static Bug> {
+    BUGS.iter().chain(BUGS_OF_ROLLBACK)
 }
 
 /// Copies the core with every bug into a package of its own, which has the property tests.
@@ -104,7 +109,7 @@ fn plant() -> PathBuf {
 fn infect(texts: &mut BTreeMap<PathBuf, String>) {
     let mut planted: BTreeMap<PathBuf, Vec<(Place, usize)>> = BTreeMap::new();
     let mut misplaced = Vec::new();
-    for (bug, number) in BUGS.iter().zip(1..) {
+    for (bug, number) in all().zip(1..) {
         let places = |(file, text): (&PathBuf, &String)| {
             shape::places(text, bug.code).into_iter().map(|place| (file.clone(), place)).collect::<Vec<_>>()
         };
@@ -125,7 +130,7 @@ fn infect(texts: &mut BTreeMap<PathBuf, String>) {
         assert!(!overlap, "two bugs replace the same code in `{}`", file.display());
         for (place, number) in places.into_iter().rev() {
             let right = &text[place.marked.clone()];
-            let instead = place.rename(BUGS[number - 1].instead);
+            let instead = place.rename(all().nth(number - 1).map_or("", |bug| bug.instead));
             let either = format!("(if crate::planted({number}) {{ {instead} }} else {{ {right} }})");
             text.replace_range(place.marked, &either);
         }
@@ -174,7 +179,7 @@ fn build(package: &Path) -> PathBuf {
 /// Runs the property tests with a bug, or with none for 0; returns whether they passed, and their output.
 fn run(program: &Path, bug: usize) -> (bool, String) {
     let output = Command::new(program)
-        .args(["--nocapture", "every_invariant_holds_through_every_history"])
+        .args(["--nocapture", if bug > BUGS.len() { "undone_once" } else { "every_invariant_holds" }])
         .env("PLANTED", bug.to_string())
         .env("HISTORIES", HISTORIES)
         .env("SHORT", "1")

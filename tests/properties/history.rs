@@ -54,12 +54,12 @@ pub(crate) enum Op {
 }
 
 impl History {
-    /// The history that belongs to this seed: 3 to 20 processes, at most 60 operations.
+    /// The history that belongs to this seed: 3 to 20 processes, at most 50 operations.
     pub(crate) fn random(seed: u64) -> History {
         let mut dice = Dice::of(&[seed]);
         // Small hosts are faster, and most of what can go wrong goes wrong among few.
-        let most = 3 + dice.below(18).min(dice.below(18)).min(dice.below(18));
-        let length = 1 + dice.below(60);
+        let most = 3 + (0..4).map(|_| dice.below(18)).min().unwrap_or_default();
+        let length = 1 + dice.below(50);
         let mut wishes = vec![Wish::random(&mut dice, most)];
         let mut ops = vec![(0, Op::Want(wishes[0].clone()))];
         for _ in 1..length {

@@ -18,6 +18,7 @@ mod places;
 mod previews;
 mod records;
 mod replicas;
+mod rollbacks;
 mod rolling;
 mod rules;
 mod shrink;

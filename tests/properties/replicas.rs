@@ -4,7 +4,7 @@ use crate::facts::Facts;
 use crate::invariants::{Check, ensure};
 use crate::places::{Set, has};
 use crate::records::Run;
-use crate::rules::Moment;
+use crate::rules::{Moment, Rest, rest};
 use crate::wishes::{MOST, Wish, name, number};
 use reconcile::engine::StepOutcome;
 use reconcile::event::Action;
@@ -148,8 +148,9 @@ impl Facts {
             let mut others = self.places.needs[process].iter().filter(|need| need.restart).map(|need| need.on).peekable();
             others.peek().is_some() && others.all(|on| roll.replicas.contains(&on))
         };
-        let is_service = |process| self.spec(process).is_some_and(|spec| spec.exec.kind == ProcessKind::Service);
-        let followers = (0..MOST).filter(|&process| follows(process) && is_free(process) && is_service(process));
+        let is_at_will = |spec: &Spec| spec.exec.kind == ProcessKind::Service && !self.is_one_by_one(spec);
+        let is_at_will = |process| self.spec(process).is_some_and(is_at_will) && rest(self, process) == Rest::Fresh;
+        let followers = (0..MOST).filter(|&process| follows(process) && is_free(process) && is_at_will(process));
         roll.followers = followers.map(|process| (process, 0)).collect();
         let wish = self.wish.with(definition, |definition| definition.spec.exec.args = vec![Text::plain("next")]);
         (roll.ready > 0 && self.closing.is_none()).then_some((roll, wish))
@@ -186,8 +187,7 @@ impl Roll {
         let is_new = |process: usize| facts.runs_of(process).all(|run| run.spec.exec.args[0].value() == "next");
         let done = self.replicas.iter().all(|&process| is_new(process));
         ensure(done || !self.is_free, "an update reaches all replicas", || name(self.replicas[0]))?;
-        let once = |&(_, starts): &(usize, usize)| starts <= 1 && (starts == 1 || !self.is_free);
-        let often = self.followers.iter().find(|follower| !once(follower));
+        let often = self.followers.iter().find(|(_, starts)| self.is_free && *starts != 1);
         ensure(often.is_none(), "what follows replicas is restarted once", || format!("{often:?}"))
     }
 }

@@ -7,6 +7,7 @@ use crate::dice::Dice;
 use crate::places::Set;
 use reconcile::desired::Desired;
 use reconcile::replica::Replica;
+use reconcile::rollback::Rollback;
 use reconcile::socket::{Address, Listener};
 use reconcile::spec::{
     Announce, Backoff, Condition, Dependency, Drain, Liveness, OnChange, OnWatch, Probe, ProcessKind, ReadyTiming, Restart,
@@ -33,12 +34,13 @@ pub(crate) struct Wish {
     /// The definitions of all processes that this means.
     pub(crate) specs: Vec<Spec>,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) rollback: Option<Rollback>,
 }
 
 /// Two wishes that mean the same are equal.
 impl PartialEq for Wish {
     fn eq(&self, other: &Wish) -> bool {
-        (&self.specs, self.shutdown_timeout) == (&other.specs, other.shutdown_timeout)
+        (&self.specs, self.shutdown_timeout, self.rollback) == (&other.specs, other.shutdown_timeout, other.rollback)
     }
 }
 
@@ -93,7 +95,7 @@ pub(crate) fn random_process(dice: &mut Dice, most: usize) -> usize {
 impl Wish {
     /// Nothing.
     pub(crate) fn nothing() -> Wish {
-        Wish { definitions: Vec::new(), specs: Vec::new(), shutdown_timeout: Desired::SHUTDOWN_TIMEOUT }
+        Wish { definitions: Vec::new(), specs: Vec::new(), shutdown_timeout: Desired::SHUTDOWN_TIMEOUT, rollback: None }
     }
 
     /// A first wish for some of the first `most` processes.
@@ -294,7 +296,7 @@ impl Wish {
     /// The same as the core sees it.
     pub(crate) fn desired(&self) -> Desired {
         match Desired::new(self.specs.clone(), self.shutdown_timeout) {
-            Ok(desired) => desired,
+            Ok(desired) => desired.with_rollback(self.rollback),
             Err(problems) => panic!("a wish without illegal edges is called invalid: {problems:?}"),
         }
     }
@@ -340,7 +342,7 @@ fn numbers(definition: usize, replicas: Replicas) -> impl Iterator<Item = usize>
 fn random_definition(dice: &mut Dice, process: usize, most: usize) -> Definition {
     let mut spec = random_spec(dice, process, most);
     let may_have_replicas = REPLICATED.iter().any(|(definition, ..)| *definition == process);
-    let replicas = (may_have_replicas && dice.chance(50)).then(|| random_replicas(dice, process));
+    let replicas = (may_have_replicas && dice.chance(40)).then(|| random_replicas(dice, process));
     if replicas.is_some() && dice.chance(50) {
         spec.on_change = OnChange::Rolling;
     }

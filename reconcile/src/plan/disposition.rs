@@ -316,14 +316,15 @@ fn serving<'a>(dependency: &Row<'a>, dispositions: &[Disposition<'_>], run: &Run
 /// Updates a run if settings that need no restart have changed, reloads it if its files changed, and reports it if it survives
 /// being killed.
 fn maintain(row: &Row<'_>, run: &Run, disposition: Disposition<'_>, view: &View<'_>, plan: &mut Plan) {
-    if is_outdated(row, run, disposition) {
+    let updates = is_outdated(row, run, disposition);
+    if updates {
         plan.steps.push(Step::Update(run.id));
     } else if disposition == Disposition::Keep
         && let Some(path) = file_to_reload(row, run)
     {
         plan.steps.push(Step::Reload(run.id, Reason::Watched(path.into())));
     }
-    if let (Disposition::Keep, Some(_), Some(ready)) = (disposition, &run.replaces, run.ready) {
+    if !updates && let (Disposition::Keep, Some(_), Some(ready)) = (disposition, &run.replaces, run.ready) {
         let until = ready + run.spec.stable;
         if view.now >= until {
             plan.steps.push(Step::Establish(run.id));
