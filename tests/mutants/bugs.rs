@@ -142,7 +142,7 @@ pub(crate) const BUGS: &[Bug] = &[
     Bug { title: "settled processes miss a shutdown", code: "«self.observed.mark_all_dirty()»; if hurry", instead: "" },
     Bug {
         title: "a process with changed facts is not marked dirty",
-        code: "self.processes.get_mut(name).inspect(|_| «self.dirty.mark(name)»)",
+        code: "«self.dirty.mark(name)»; self.unrecorded.mark(name); Some(process)",
         instead: "",
     },
     Bug {
@@ -433,7 +433,7 @@ pub(crate) const BUGS_OF_ROLLBACK: &[Bug] = &[
     },
     Bug {
         title: "a bad configuration is remembered although the file has another",
-        code: "«self.rollout.bad = None»; self.rollout.trial = Some(",
+        code: "«self.rollout.bad = None»; self.rollout.trial = Some(Trial { since: now, settings, converged: None });",
         instead: "",
     },
     Bug {

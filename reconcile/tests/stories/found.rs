@@ -1,8 +1,8 @@
 //! Bugs found by random histories, each with the shortest scenario that shows it.
 
 use crate::stage::{
-    NOTHING, Stage, after, by_hand, content, exited, gone, not_reloaded, ready, refused, rolling, spec, started, unready, wanted,
-    with,
+    NOTHING, Stage, after, by_hand, content, exited, gone, not_reloaded, probed, ready, refused, rolling, spec, started, unready,
+    wanted, with,
 };
 use reconcile::event::{Event, Order};
 use reconcile::preview::preview;
@@ -287,4 +287,28 @@ fn a_restart_by_hand_replaces_a_pair_of_runs_as_well() {
     assert_eq!(stage.step([exited(2, 0), gone(2)]), ["spawn a#3 (restarted by hand)"]);
     assert_eq!(stage.step([started(3)]), NOTHING);
     assert_eq!(stage.step([ready(3)]), ["stop a#1 (restarted by hand)"]);
+}
+
+#[test]
+fn dependents_do_not_follow_what_is_given_up_before_it_took_over() {
+    let web = |version| rolling(probed(spec("web", version)));
+    let mut stage = Stage::with([web(0)], &[1]);
+    stage.step([ready(1)]);
+    assert_eq!(stage.step([wanted([web(1)])]), ["spawn web#2 (args changed)"]);
+    let both = [web(0), after(spec("client", 0), "web", true)];
+    assert_eq!(stage.step([wanted(both)]), ["spawn client#3 (added to file)"]);
+    assert_eq!(stage.step([started(3), started(2)]), ["stop web#2 (args changed)"]);
+}
+
+#[test]
+fn a_longer_time_to_stay_ready_counts_before_it_is_over() {
+    let after = |spec: &mut Spec, seconds| spec.stable = Duration::from_secs(seconds);
+    let web = |version, seconds| with(rolling(probed(spec("web", version))), |spec| after(spec, seconds));
+    let mut stage = Stage::with([web(0, 1)], &[1]);
+    stage.step([ready(1), wanted([web(1, 1)])]);
+    stage.step([started(2), ready(2)]);
+    stage.now = stage.now + Duration::from_secs(1);
+    assert_eq!(stage.step([wanted([web(1, 5)])]), ["update web#2"]);
+    stage.step([exited(2, 1), gone(2)]);
+    assert!(stage.engine.put_back(&Name::from("web")).is_some(), "it hadn't taken over");
 }

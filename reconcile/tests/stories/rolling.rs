@@ -490,23 +490,3 @@ fn a_new_run_that_lapses_before_the_old_one_may_stop_has_to_stay_ready_again() {
     assert_eq!(stage.wait(999), NOTHING);
     assert_eq!(stage.wait(1), ["stop web#1 (args changed)"]);
 }
-
-#[test]
-fn dependents_do_not_follow_what_is_given_up_before_it_took_over() {
-    let mut stage = serving(rolling(probed(web(0))));
-    assert_eq!(stage.step([wanted([rolling(probed(web(1)))])]), ["spawn web#2 (args changed)"]);
-    let both = [rolling(probed(web(0))), after(spec("client", 0), "web", true)];
-    assert_eq!(stage.step([wanted(both)]), ["spawn client#3 (added to file)"]);
-    assert_eq!(stage.step([started(3), started(2)]), ["stop web#2 (args changed)"]);
-}
-
-#[test]
-fn a_longer_time_to_stay_ready_counts_before_it_is_over() {
-    let mut stage = replacing();
-    stage.step([started(2), ready(2)]);
-    stage.now = stage.now + Duration::from_secs(1);
-    let longer = with(web(1), |spec| spec.stable = Duration::from_secs(5));
-    assert_eq!(stage.step([wanted([longer])]), ["update web#2"]);
-    stage.step([exited(2, 1), gone(2)]);
-    assert_put_back(&stage, "put back: exit status 1 before it was ready (generation 3)");
-}
