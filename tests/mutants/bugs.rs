@@ -302,11 +302,6 @@ pub(crate) const BUGS: &[Bug] = &[
         instead: "false",
     },
     Bug {
-        title: "a run that is given up restarts its dependents",
-        code: "max_by_key(|place| («dispositions[*place] == Disposition::Keep», runs[*place].replaces.is_none(), *place))",
-        instead: "false",
-    },
-    Bug {
         title: "one more replica than allowed is replaced at once",
         code: "Some(other) if «*under_way >= limit» =>",
         instead: "*under_way > limit",
@@ -450,10 +445,5 @@ pub(crate) const BUGS_OF_ROLLBACK: &[Bug] = &[
         title: "what was well before the first trial doesn't come back",
         code: "self.generation > 0 && self.rollout.trial.is_none() && «self.all_as_wanted()»",
         instead: "false",
-    },
-    Bug {
-        title: "a crash of what was changed is not to blame",
-        code: "TransitionKind::Stopping(why) if why.is_failure() => why.to_string(), _ => return None }; «(*generation == self.generation || self.is_touched(name))».then(",
-        instead: "*generation == self.generation && self.is_touched(name) && name.is_empty()",
     },
 ];
