@@ -10,6 +10,7 @@ use rustix::net::sockopt::{ipv6_v6only, socket_acceptconn};
 use rustix::net::{SocketAddrUnix, getsockname};
 use rustix::process::{ForeignRawFd, PidfdGetfdFlags, pidfd_getfd};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A process that listens on an address.
@@ -105,8 +106,8 @@ fn listening(address: &Address) -> Vec<u64> {
 
 /// Where sockets of TCP listen, and their inodes.
 pub(super) fn all_listening_tcp() -> Vec<(SocketAddr, u64)> {
-    let table = |name: &str| listening_tcp(&fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default());
-    ["tcp", "tcp6"].into_iter().flat_map(table).collect()
+    let table = |name: &str| fs::File::open(format!("/proc/net/{name}")).ok().map(|table| listening_tcp(BufReader::new(table)));
+    ["tcp", "tcp6"].into_iter().filter_map(table).flatten().collect()
 }
 
 /// Whether an address can't be bound while another socket is bound to `bound`.
@@ -119,17 +120,18 @@ fn meets(address: &Address, bound: SocketAddr) -> bool {
     }
 }
 
-/// Reads `/proc/net/tcp` or `tcp6` (`proc(5)`): where sockets listen, and their inodes.
-fn listening_tcp(table: &str) -> Vec<(SocketAddr, u64)> {
+/// Reads `/proc/net/tcp` or `tcp6` (`proc(5)`): where sockets listen, and their inodes. The kernel lists these first, so that
+/// connections, of which there may be very many, need not be read.
+fn listening_tcp(table: impl BufRead) -> Vec<(SocketAddr, u64)> {
     /// `TCP_LISTEN`.
     const LISTENS: &str = "0A";
-    let entry = |line: &str| {
+    let entry = |line: String| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let (address, port) = fields.get(1)?.split_once(':')?;
         let address = (*fields.get(3)? == LISTENS).then(|| ip(address))??;
         Some((SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?), fields.get(9)?.parse().ok()?))
     };
-    table.lines().filter_map(entry).collect()
+    table.lines().map_while(Result::ok).skip(1).map_while(entry).collect()
 }
 
 /// Parses an address in hexadecimal digits: words of four bytes, each in the byte order of this machine.

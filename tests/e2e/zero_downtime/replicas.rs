@@ -223,11 +223,16 @@ fn a_program_that_binds_its_own_port_is_put_back_with_the_way_out() {
     // That it rolls is known only later.
     let navigator = serving_alone(&site, &with_own_port(&port, 1, "").replace("on_change: rolling", "on_change: restart"));
     save(&site, &navigator, &with_own_port(&port, 1, ""));
-    save(&site, &navigator, &with_own_port(&port, 2, ""));
-    let reason = navigator.event("Process put back", "web").field("reason").map(str::to_owned).expect("it has one");
+    let reason = |release: u32| {
+        save(&site, &navigator, &with_own_port(&port, release, ""));
+        let put_back = navigator.nth_event("Process put back", "web", usize::try_from(release).expect("a small number") - 2);
+        put_back.field("reason").map(str::to_owned).expect("it has one")
+    };
     let hint =
         format!("; the old run has bound 127.0.0.1:{port}: if the new one needs that too, let navigator hold it by `listen`");
-    assert!(reason.ends_with(&hint), "{reason}");
+    // Where it listens is being found out during the first of these.
+    let mut reasons = (2..20).map(reason);
+    assert!(reasons.any(|reason| reason.ends_with(&hint)), "{}", navigator.log().describe());
     navigator.ends();
 }
 
