@@ -1,6 +1,6 @@
 //! List order on a host that keeps execs in order: starts are begun behind those that are under way.
 
-use crate::stage::{NOTHING, Stage, after, by_hand, exited, gone, refused, spec, started, wanted, with};
+use crate::stage::{NOTHING, Stage, after, by_hand, exited, gone, probed, ready, refused, rolling, spec, started, wanted, with};
 use reconcile::engine::Engine;
 use reconcile::event::Order;
 use reconcile::spec::Spec;
@@ -131,4 +131,17 @@ fn a_disabled_process_that_is_started_by_hand_gets_its_place() {
     let expected = ["update d#3", "stop a#1 (args changed)"];
     assert_eq!(place(Engine::new()), expected);
     assert_eq!(place(Engine::new().with_plain_plans()), expected);
+}
+
+#[test]
+fn each_run_of_a_process_keeps_its_own_place() {
+    let listed = |name| listed(name, 0);
+    let mut stage = Stage::with([listed("b"), listed("d"), rolling(probed(listed("f")))], &[1, 2, 3]);
+    stage.step([ready(3)]);
+    let newer = rolling(probed(after(spec("f", 1), "b", false)));
+    stage.step([wanted([listed("b"), listed("d"), newer])]);
+    assert_eq!(stage.step([started(4), ready(4)]), ["stop f#3 (args changed)"]);
+    assert_eq!(stage.step([wanted([listed("d")])]), ["stop f#4 (removed from file)"]);
+    assert_eq!(stage.step([exited(4, 0), gone(4)]), NOTHING, "the older run came after d, and d after b");
+    assert_eq!(stage.step([exited(3, 0), gone(3)]), ["stop b#1 (removed from file)"]);
 }
