@@ -12,6 +12,7 @@ use crate::previews::check_previews;
 use crate::rules::Free;
 use crate::sockets::check_moves;
 use crate::standings::check_standings;
+use crate::takeover::check_takeover;
 use crate::trace::Trace;
 use crate::wishes::{DEFINITIONS, MOST, Wish, name};
 use crate::world::World;
@@ -210,6 +211,7 @@ impl Trial<'_> {
         check_step(&self.facts, &moment, &self.engine, &outcome, &after)?;
         if self.figures.steps.is_multiple_of(4) {
             check_standings(&self.facts, self.now, &self.engine)?;
+            check_takeover(&self.engine, self.now, &self.facts.wish)?;
             let again = self.engine.step(self.now, []);
             let quiet = again.actions.is_empty() && again.reports.is_empty();
             ensure(quiet && again.wake_at == outcome.wake_at, "planning again right away yields nothing", || {

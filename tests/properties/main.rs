@@ -24,6 +24,7 @@ mod rules;
 mod shrink;
 mod sockets;
 mod standings;
+mod takeover;
 mod trace;
 mod wishes;
 mod world;
