@@ -134,6 +134,19 @@ impl Run {
         Run { pid, up: Some(now), first_ready: Some(now), ..Run::begun(id, spec, Reason::Left, now) }.not_taken_over()
     }
 
+    /// The same after its program was found running, although nothing was recorded since its start was begun.
+    #[must_use]
+    pub fn found_running(mut self, pid: Pid) -> Run {
+        self.pid = Some(pid);
+        if self.up.is_none() {
+            self.up = Some(self.begun);
+            if !self.spec.has_readiness() {
+                self.become_ready(self.begun);
+            }
+        }
+        self
+    }
+
     /// The same, to be stopped before its process is started again.
     #[must_use]
     pub fn not_taken_over(mut self) -> Run {

@@ -108,7 +108,7 @@ pub(super) struct Common {
     #[arg(long, global = true)]
     pub(super) no_watch: bool,
 
-    /// Stop what a killed navigator left, instead of taking it over
+    /// Stop processes of a killed navigator first, instead of taking them over
     #[arg(long, global = true)]
     pub(super) fresh: bool,
 

@@ -31,6 +31,7 @@ impl FactRecorder {
         for update in updates {
             match update {
                 FactUpdate::Generation(generation) => entries.push(FactEntry::Generation(generation)),
+                FactUpdate::Main(main) => entries.push(FactEntry::Main(main)),
                 FactUpdate::Process(name, None) => {
                     self.known.remove(&name);
                     entries.push(FactEntry::Forgotten(name.to_string()));

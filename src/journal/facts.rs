@@ -8,7 +8,7 @@
 //! of the kernel's monotonic clock. Definitions are recorded as digests ([`super::digest`]).
 
 use super::digest::DefinitionDigest;
-use super::entry::entry_line;
+use super::entry::{RunKey, entry_line};
 use super::line_file::Recorded;
 use super::process_fact::ProcessFact;
 use reconcile::take_over::Remembered;
@@ -39,15 +39,32 @@ pub(super) enum FactEntry {
     Generation(u64),
     /// What a definition is recognized by.
     Definition(DefinitionDigest),
+    /// Another process of a run has become its main process.
+    Main(MainFact),
     /// Everything about a process.
     Process(Box<ProcessFact>),
     /// There is nothing to know about this process any more.
     Forgotten(String),
 }
 
+/// A main process that took the place of the one that was started, as [`super::Started`] has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MainFact {
+    /// The run.
+    pub key: RunKey,
+    /// Its pid.
+    pub pid: u32,
+    /// When it was started, where the inode is not known.
+    pub ticks: Option<u64>,
+    /// The inode of its pidfd.
+    pub inode: Option<u64>,
+}
+
 /// Something that the next life of navigator needs to know.
 #[derive(Debug)]
 pub enum FactUpdate {
+    /// Another process of a run has become its main process.
+    Main(MainFact),
     /// A configuration of this number is in force.
     Generation(u64),
     /// Everything about a process; `None`: there is nothing to know any more.
@@ -62,6 +79,7 @@ pub struct RecordedFacts {
     last_run: u64,
     generation: u64,
     definitions: BTreeMap<u64, DefinitionDigest>,
+    mains: BTreeMap<RunKey, MainFact>,
     processes: BTreeMap<String, ProcessFact>,
 }
 
@@ -111,6 +129,16 @@ impl RecordedFacts {
         self.definitions.get(&whole)
     }
 
+    /// Forgets main processes of runs that are not recorded any more.
+    pub(super) fn retain_mains(&mut self, is_recorded: impl Fn(&RunKey) -> bool) {
+        self.mains.retain(|key, _| is_recorded(key));
+    }
+
+    /// The main processes that took the place of others.
+    pub(super) fn mains(&self) -> impl Iterator<Item = &MainFact> {
+        self.mains.values()
+    }
+
     /// Adds one entry.
     pub(super) fn fold(&mut self, entry: FactEntry) {
         match entry {
@@ -123,6 +151,7 @@ impl RecordedFacts {
             }
             FactEntry::Generation(generation) => self.generation = generation,
             FactEntry::Definition(digest) => drop(self.definitions.insert(digest.whole, digest)),
+            FactEntry::Main(main) => drop(self.mains.insert(main.key.clone(), main)),
             FactEntry::Process(process) => {
                 self.last_run = self.last_run.max(process.last_run());
                 self.processes.insert(process.name.clone(), *process);
@@ -132,11 +161,12 @@ impl RecordedFacts {
     }
 
     fn into_entries(self) -> impl Iterator<Item = FactEntry> {
-        let RecordedFacts { boot, epoch, last_run, generation, definitions, processes } = self;
+        let RecordedFacts { boot, epoch, last_run, generation, definitions, mains, processes } = self;
         let begin = [FactEntry::Epoch { format: FORMAT, boot, epoch, last_run }, FactEntry::Generation(generation)];
         let definitions = definitions.into_values().map(FactEntry::Definition);
         let processes = processes.into_values().map(|process| FactEntry::Process(Box::new(process)));
-        begin.into_iter().chain(definitions).chain(processes)
+        let mains = mains.into_values().map(FactEntry::Main);
+        begin.into_iter().chain(definitions).chain(mains).chain(processes)
     }
 }
 
@@ -149,6 +179,7 @@ pub(super) struct FactLines {
     last_run: u64,
     generation: u64,
     definitions: BTreeMap<u64, Box<str>>,
+    mains: BTreeMap<RunKey, Box<str>>,
     processes: BTreeMap<Box<str>, ProcessLine>,
 }
 
@@ -184,6 +215,7 @@ impl Recorded for FactLines {
                     return None;
                 }
             }
+            FactEntry::Main(main) => drop(self.mains.insert(main.key, line.as_str().into())),
             FactEntry::Process(process) => {
                 self.last_run = self.last_run.max(process.last_run());
                 let recorded = ProcessLine { line: line.as_str().into(), definitions: process.definitions().collect() };
@@ -205,7 +237,7 @@ impl Recorded for FactLines {
         let FactLines { boot, epoch, last_run, generation, .. } = self;
         let epoch = FactEntry::Epoch { format: FORMAT, boot: boot.clone(), epoch: *epoch, last_run: *last_run };
         let begin = [epoch, FactEntry::Generation(*generation)].map(|entry| entry_line(&entry));
-        let definitions = self.definitions.values().map(ToString::to_string);
+        let definitions = self.definitions.values().chain(self.mains.values()).map(ToString::to_string);
         let processes = self.processes.values().map(|process| process.line.to_string());
         begin.into_iter().chain(definitions).chain(processes).collect()
     }

@@ -2,8 +2,10 @@
 
 use crate::access::Directory;
 use rustix::fs::{Mode, OFlags, fstat};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many obsolete lines the file may hold before it is rewritten.
 const MAX_OBSOLETE_LINES: usize = 1000;
@@ -35,31 +37,55 @@ pub(super) struct LineFile<R> {
     file: Option<File>,
     lines: usize,
     pub(super) has_failed: bool,
+    failing: FailingFiles,
+}
+
+/// The files of a journal that can't be written. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FailingFiles(Arc<Mutex<BTreeSet<&'static str>>>);
+
+impl FailingFiles {
+    /// Adds a file. Returns whether it is the first.
+    fn insert(&self, file: &'static str) -> bool {
+        let mut files = self.lock();
+        files.insert(file) && files.len() == 1
+    }
+
+    /// Removes a file. Returns whether it was the last.
+    fn remove(&self, file: &'static str) -> bool {
+        let mut files = self.lock();
+        files.remove(file) && files.is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<R: Recorded> LineFile<R> {
     /// Begins with a file that says this.
-    pub(super) fn begin(directory: Directory, record: R) -> LineFile<R> {
-        let mut file = LineFile { directory, record, file: None, lines: 0, has_failed: false };
+    pub(super) fn begin(directory: Directory, record: R, failing: FailingFiles) -> LineFile<R> {
+        let mut file = LineFile { directory, record, file: None, lines: 0, has_failed: false, failing };
         file.write(Vec::new());
         file
     }
 
-    /// Writes entries. A failure is logged once, until a write succeeds again.
+    /// Writes entries. A failure of any file is logged once, until all can be written again.
     pub(super) fn write(&mut self, entries: Vec<R::Entry>) {
         let directory = self.directory.path().display().to_string();
         match self.append(entries) {
             Ok(()) if self.has_failed => {
-                tracing::info!(target: "navigator", directory, "Writing the journal again");
                 self.has_failed = false;
+                if self.failing.remove(R::FILE) {
+                    tracing::info!(target: "navigator", directory, "Writing the journal again");
+                }
             }
             Ok(()) => {}
             Err(error) => {
-                self.file = None;
-                if !self.has_failed {
+                (self.file, self.has_failed) = (None, true);
+                if self.failing.insert(R::FILE) {
                     tracing::warn!(target: "navigator", directory, %error, "Failed to write the journal");
                 }
-                self.has_failed = true;
             }
         }
     }

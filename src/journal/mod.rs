@@ -29,7 +29,7 @@ pub use digest::DefinitionDigest;
 #[cfg(test)]
 pub(crate) use entry::entry_line;
 pub use entry::{Accepted, Definition, GroupDirectory, JournalEntry, RunKey, Started};
-pub use facts::{FactUpdate, RecordedFacts};
+pub use facts::{FactUpdate, MainFact, RecordedFacts};
 pub use process_fact::{ProcessFact, RecordedRun};
 pub use record::Record;
 pub use secret::InstanceSecret;
@@ -117,9 +117,13 @@ impl Journal {
         }
         let is_first = !has_name && former == Record::default();
         former.forget_other_boots(&boot);
+        let mut facts = read_facts(directory, &boot);
+        if let Some(facts) = &mut facts {
+            facts.retain_mains(|key| former.run(key).is_some());
+            former.change_mains(facts.mains());
+        }
         let mut record = former.clone();
         record.fold(JournalEntry::Life { life: author.life.clone(), boot: boot.clone(), groups: None });
-        let facts = read_facts(directory, &boot);
         let epoch = facts.as_ref().map_or_else(monotonic_now, RecordedFacts::epoch);
         let begun = facts.clone().unwrap_or_else(|| RecordedFacts::begin(boot.clone(), epoch));
         let inbox = Inbox::open(directory, record, FactLines::of(begun), secret.clone())?;

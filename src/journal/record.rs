@@ -1,6 +1,7 @@
 //! The sum of all journal entries: which runs may be left, and how each is stopped. A value; it reads no file.
 
 use super::entry::{Accepted, Definition, GroupDirectory, JournalEntry, RunKey, Started, entry_line, read_lines};
+use super::facts::MainFact;
 use super::line_file::Recorded;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -44,6 +45,15 @@ impl Record {
         self.lives.retain(|life, (_, groups)| groups.is_some() || self.runs.keys().any(|key| key.life == *life));
         if running.is_empty() {
             self.definitions.retain(|name, _| self.wanted.contains(name));
+        }
+    }
+
+    /// Takes the main processes that took the place of others.
+    pub(super) fn change_mains<'a>(&mut self, mains: impl Iterator<Item = &'a MainFact>) {
+        for MainFact { key, pid, ticks, inode } in mains {
+            if let Some(run) = self.runs.get_mut(key) {
+                (run.pid, run.ticks, run.inode) = (*pid, *ticks, *inode);
+            }
         }
     }
 

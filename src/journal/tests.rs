@@ -140,6 +140,21 @@ fn facts_are_there_for_the_next_navigator_until_a_clean_end() {
 }
 
 #[test]
+fn a_main_process_that_took_the_place_of_another_is_the_recorded_one() {
+    let directory = Site::new("mains");
+    let first = directory.open("boot").journal;
+    first.record_and_wait(started(&first, 1, "web"));
+    let main = |run, pid| FactUpdate::Main(MainFact { key: first.key(run), pid, ticks: None, inode: Some(9) });
+    first.update(vec![main(1, 200), main(2, 300)]);
+    sync(&first);
+    for opened in [directory.open("boot"), directory.open("boot")] {
+        let web = opened.former.run(&first.key(1)).expect("it was recorded");
+        assert_eq!((web.pid, web.ticks, web.inode), (200, None, Some(9)));
+        assert_eq!(opened.facts.iter().flat_map(RecordedFacts::mains).count(), 1, "the other one is of no recorded run");
+    }
+}
+
+#[test]
 fn a_damaged_line_of_facts_costs_that_line() {
     let directory = Site::new("facts-damaged");
     let journal = directory.open("boot").journal;

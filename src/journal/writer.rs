@@ -4,7 +4,7 @@
 use super::entry::JournalEntry;
 use super::fact_recorder::FactRecorder;
 use super::facts::{FactLines, FactUpdate};
-use super::line_file::LineFile;
+use super::line_file::{FailingFiles, LineFile};
 use super::record::Record;
 use super::secret::InstanceSecret;
 use crate::access::Directory;
@@ -46,11 +46,15 @@ impl Inbox {
     /// # Errors
     /// No thread can be made.
     pub(super) fn open(directory: &Directory, runs: Record, facts: FactLines, secret: InstanceSecret) -> io::Result<Inbox> {
-        let runs = Arc::new(Mutex::new(LineFile::begin(directory.clone(), runs)));
+        let failing = FailingFiles::default();
+        let runs = Arc::new(Mutex::new(LineFile::begin(directory.clone(), runs, failing.clone())));
         let (to_thread, requests) = mpsc::channel();
         let in_memory = is_in_memory(directory).then(|| Arc::clone(&runs));
-        let writer =
-            JournalWriter { runs, facts: LineFile::begin(directory.clone(), facts), recorder: FactRecorder::new(secret) };
+        let writer = JournalWriter {
+            runs,
+            facts: LineFile::begin(directory.clone(), facts, failing),
+            recorder: FactRecorder::new(secret),
+        };
         std::thread::Builder::new().name("journal".to_owned()).spawn(move || writer.run(&requests))?;
         Ok(Inbox { to_thread, in_memory })
     }

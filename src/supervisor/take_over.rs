@@ -7,7 +7,7 @@ use crate::runtime::{FormerRun, OrphanRun, TakenOver};
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::event::{Event, ExitStatus, RunId};
-use reconcile::observed::{ProcessFacts, Run};
+use reconcile::observed::{ProcessFacts, Run, Unwanted};
 use reconcile::reason::Reason;
 use reconcile::take_over::{FormerLife, Remembered};
 use reconcile::text::Name;
@@ -82,19 +82,17 @@ impl<P: Perform> Takeover<'_, P> {
             is_ready: run.ready.is_some(),
             is_ending: !run.is_undisturbed(),
         });
-        let mut run = Run { pid: main.or(run.pid), up: run.up.or(Some(run.begun)), ..run };
-        if main.is_none() {
+        let Some(pid) = main else {
             self.end(&run, !is_left);
+            return run;
+        };
+        let run = run.found_running(pid);
+        if let Some(why) = problem {
+            log_events::not_taken_over(&run.spec.name, run.pid, &why);
+            return run.not_taken_over();
         }
-        match problem {
-            Some(why) => {
-                log_events::not_taken_over(&run.spec.name, run.pid, &why);
-                run = run.not_taken_over();
-            }
-            None if main.is_some() && run.unwanted.as_ref().is_none_or(|unwanted| unwanted.why != Reason::Left) => {
-                self.names.insert(run.spec.name.clone());
-            }
-            None => {}
+        if !matches!(run.unwanted, Some(Unwanted { why: Reason::Left, .. })) {
+            self.names.insert(run.spec.name.clone());
         }
         run
     }

@@ -196,10 +196,7 @@ managed_processes:
     first.signal(Signal::KILL);
     first.ended();
     let mut second = start();
-    second.event("Process stopped", "family");
-    second.log().until("the family", || {
-        (second.command_lines_below().iter().filter(|line| line.contains(" sleep 360")).count() == 2).then_some(())
-    });
+    second.wait("the takeover", |event| event.message == "Processes taken over" && event.field("names") == Some("family"));
     second.signal(Signal::TERM);
     second.exits(0);
 }

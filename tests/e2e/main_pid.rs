@@ -1,6 +1,7 @@
 //! `MAINPID=`: a program hands its service over to another process of its tree.
 
 use crate::harness::Site;
+use crate::taken_over::{kill, next};
 
 /// Hands over to a child, and ends once `go` exists; the child ends once `end` exists.
 const HAND_OVER: &str = r#"use IO::Socket::UNIX;
@@ -110,4 +111,28 @@ fn a_process_outside_of_the_tree_is_refused() {
     let ignored = navigator.event("Ignored `MAINPID`", "web");
     assert_eq!(ignored.field("reason"), Some("it is not in the process tree"), "{ignored:?}");
     navigator.ends();
+}
+
+/// The new main process is taken over too, although another one was started.
+#[test]
+fn a_new_main_process_outlives_navigator() {
+    let site = Site::new();
+    site.write("web.pl", HAND_OVER);
+    let first = site.start(&configuration("web.pl"));
+    let former = first.started("web");
+    let main = first.event("Main process changed", "web").pid();
+    site.write("go", "");
+    first.log().until("the end of the former main process", || {
+        first.descendants().iter().all(|process| process.pid != former).then_some(())
+    });
+    site.asks(&["wait"], 0);
+    kill(first);
+    let (second, taken_over) = next(&site);
+    assert_eq!((taken_over.field("names"), taken_over.field("ended")), (Some("web"), Some("0")));
+    let status = site.asks(&["status", "web", "--json"], 0).stdout();
+    assert!(status.contains(&format!("\"pid\": {main}")), "{status}");
+    site.write("end", "");
+    let ended = second.event("Process crashed", "web");
+    assert!(["exit status 7", "exit status unknown"].contains(&ended.field("reason").unwrap_or_default()), "{ended:?}");
+    second.ends();
 }

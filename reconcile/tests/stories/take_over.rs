@@ -5,7 +5,7 @@ use crate::stage::{
 };
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
-use reconcile::event::{Event, ExitStatus, Order, RunId};
+use reconcile::event::{Event, ExitStatus, Order, Pid, RunId};
 use reconcile::spec::{OnChange, ProcessKind, Restart, Spec};
 use reconcile::state::ProcessState;
 use reconcile::take_over::FormerLife;
@@ -242,6 +242,20 @@ fn after_a_shutdown_that_was_cut_short_everything_runs_again() {
     assert_eq!(former.step([Event::Order(Order::Shutdown)]).len(), 2);
     former.step([exited(2, 0), gone(2)]);
     let (mut next, actions) = restarted(&former, file);
-    assert_eq!(actions, ["spawn web#3 (added to file)"]);
-    assert_eq!(next.step([exited(1, 0), gone(1)]), ["spawn db#4 (added to file)"]);
+    assert_eq!(actions, ["spawn web#3 (shutdown)"]);
+    assert_eq!(next.step([exited(1, 0), gone(1)]), ["spawn db#4 (shutdown)"]);
+}
+
+#[test]
+fn a_program_that_was_just_started_counts_as_running_since_then() {
+    let mut former = Stage::new();
+    assert_eq!(former.step([wanted([service("web", 0)])]), ["spawn web#1 (added to file)"]);
+    let mut known = former.engine.remember(&Name::from("web")).expect("it is in the file");
+    known.facts.runs = known.facts.runs.into_iter().map(|run| run.found_running(Pid(100))).collect();
+    let file = Desired::new(vec![service("web", 0)], Desired::SHUTDOWN_TIMEOUT).expect("one definition");
+    let processes = BTreeMap::from([(Name::from("web"), known)]);
+    let former = FormerLife { file, generation: 1, last_run: RunId(1), at: former.now, processes };
+    let mut next = Stage { engine: Engine::take_over(former), now: reconcile::time::Time::from_millis(70_000), wake_at: None };
+    assert_eq!(next.step([wanted([service("web", 0)])]), NOTHING);
+    assert!(next.engine.is_converged(), "{:?}", next.engine.statuses());
 }

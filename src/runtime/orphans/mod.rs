@@ -65,7 +65,7 @@ pub(super) struct Orphans {
     /// The run ids by which the loop refers to all trees of a process.
     runs: HashMap<RunId, Name>,
     /// Runs that were taken over: their processes are no orphans any more.
-    taken_over: BTreeMap<RunKey, Vec<(u32, ProcessHandle)>>,
+    taken_over: BTreeSet<RunKey>,
     /// The main processes found so far, by pid.
     main_processes: BTreeMap<u32, OrphanClaim>,
     /// We ourselves and our ancestors.
@@ -113,7 +113,7 @@ impl Orphans {
             groups: FormerGroups::default(),
             trees: BTreeMap::new(),
             runs: HashMap::new(),
-            taken_over: BTreeMap::new(),
+            taken_over: BTreeSet::new(),
             main_processes: BTreeMap::new(),
             excluded: None,
             unrelated: HashMap::new(),
@@ -129,6 +129,16 @@ impl Orphans {
 
     /// Finds orphans that aren't known yet. Returns whether a process can't be judged yet, because it is in the middle of an exec.
     pub(super) fn find(&mut self) -> bool {
+        self.search(None).1
+    }
+
+    /// The processes of a run that was taken over. Also returns whether one can't be judged yet.
+    pub(super) fn find_of(&mut self, key: &RunKey) -> (Vec<(u32, ProcessHandle)>, bool) {
+        self.search(Some(key))
+    }
+
+    fn search(&mut self, taken_over: Option<&RunKey>) -> (Vec<(u32, ProcessHandle)>, bool) {
+        let mut found = Vec::new();
         let own = std::process::id();
         let (seen, mut is_undecided) = self.scan();
         let excluded = self.excluded.get_or_insert_with(|| evidence::ancestry(&seen, own));
@@ -136,8 +146,12 @@ impl Orphans {
         let claims = evidence::claims(&known, &seen);
         for claim in claims {
             self.unrelated.remove(&claim.pid);
+            let is_taken_over = self.taken_over.contains(&claim.key);
+            if is_taken_over && taken_over != Some(&claim.key) {
+                continue;
+            }
             let held = self.hold(&claim);
-            if let Some(found) = self.taken_over.get_mut(&claim.key) {
+            if is_taken_over {
                 match held {
                     HoldOutcome::Held(handle) => found.push((claim.pid, handle)),
                     HoldOutcome::Other | HoldOutcome::Refused => {}
@@ -169,7 +183,7 @@ impl Orphans {
             tree.descend(&self.ends);
             tree.has_new = false;
         }
-        is_undecided
+        (found, is_undecided)
     }
 
     /// Opens a pidfd of a claimed process, if it still is the observed one.
@@ -256,18 +270,12 @@ impl Orphans {
                 let _absent = epoll::delete(self.ends.get_ref(), pidfd);
             }
         }
-        self.taken_over.insert(key.clone(), Vec::new());
+        self.taken_over.insert(key.clone());
         let main = self.record.run(key).filter(|run| {
             let is_main = self.main_processes.get(&run.pid).is_some_and(|claim| claim.key == *key);
             is_main && held.get(&run.pid).is_some_and(ProcessHandle::is_alive)
         });
         Some(ReleasedTree { main: main.cloned(), group: groups::leaf(&self.record, key, &name), held })
-    }
-
-    /// Looks for further processes of a run that was taken over. Also returns whether one can't be judged yet.
-    pub(super) fn find_of(&mut self, key: &RunKey) -> (Vec<(u32, ProcessHandle)>, bool) {
-        let is_undecided = self.find();
-        (self.taken_over.get_mut(key).map(std::mem::take).unwrap_or_default(), is_undecided)
     }
 
     /// Forgets a run that was taken over and is gone.

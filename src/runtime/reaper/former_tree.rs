@@ -19,15 +19,20 @@ pub(super) struct FormerTree {
     undecided_since: Option<Instant>,
 }
 
+/// The members of a tree that was taken over, apart from its main process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FormerMembers {
+    /// At least one lives.
+    Alive,
+    /// None is known, and the host has to be searched for others.
+    Unknown,
+    /// None is left, apart from those in its control group.
+    Gone,
+}
+
 impl FormerTree {
     pub(super) fn new(key: RunKey) -> FormerTree {
         FormerTree { key, held: BTreeMap::new(), is_searched: false, undecided_since: None }
-    }
-
-    /// The members that live. If there are none, it has to be searched for others.
-    pub(super) fn living(&mut self) -> Vec<(u32, ProcessHandle)> {
-        self.held.retain(|_, handle| handle.is_alive());
-        self.handles()
     }
 
     /// Handles of its members.
@@ -35,9 +40,14 @@ impl FormerTree {
         self.held.iter().filter_map(|(&pid, handle)| Some((pid, handle.copy()?))).collect()
     }
 
-    /// Whether a search since the end of its last known member has found nothing.
-    pub(super) fn is_searched(&self) -> bool {
-        self.is_searched
+    /// Its members. `has_group`: the kernel says by its control group whether there are others.
+    pub(super) fn members(&mut self, has_group: bool) -> FormerMembers {
+        self.held.retain(|_, handle| handle.is_alive());
+        match (self.held.is_empty(), has_group || self.is_searched) {
+            (false, _) => FormerMembers::Alive,
+            (true, false) => FormerMembers::Unknown,
+            (true, true) => FormerMembers::Gone,
+        }
     }
 
     /// Whether a process that may belong to it can't be judged yet.
@@ -49,7 +59,8 @@ impl FormerTree {
     pub(super) fn searched(&mut self, is_undecided: bool) {
         self.undecided_since = is_undecided.then(|| self.undecided_since.unwrap_or_else(Instant::now));
         let is_decided = self.undecided_since.is_none_or(|since| since.elapsed() >= LONGEST_EXEC);
-        self.is_searched = is_decided && self.living().is_empty();
+        self.held.retain(|_, handle| handle.is_alive());
+        self.is_searched = is_decided && self.held.is_empty();
     }
 
     /// Adds members. Their ends make `ends` readable.

@@ -4,8 +4,10 @@
 //! main process again. Otherwise the end counts like any other; how it ended is read from its pidfd or from `/proc`, because only
 //! its parent can wait for it.
 
+use super::super::proc;
 use super::super::tree::{self, ProcessHandle};
 use super::{MainProcess, Reaper, status};
+use crate::journal::{FactUpdate, MainFact};
 use reconcile::event::{Event, ExitStatus, Pid, RunId};
 
 impl Reaper {
@@ -36,6 +38,10 @@ impl Reaper {
     fn become_main(&mut self, id: RunId, pid: u32, pidfd: rustix::fd::OwnedFd) {
         self.former_mains.remove(&pid);
         self.orphan_runs.remove(&pid);
+        let key = self.key(id);
+        let inode = tree::inode(&pidfd);
+        let ticks = if inode.is_some() { None } else { proc::stat(pid).and_then(|stat| stat.started) };
+        self.journal.update(vec![FactUpdate::Main(MainFact { key, pid, ticks, inode })]);
         self.exits.forget(pid);
         self.exits.add(pid, Some(pidfd));
         self.main_pids.insert(pid, id);

@@ -4,6 +4,7 @@ use super::super::group::Leaf;
 use super::super::mark::MARK;
 use super::super::proc::{self, Lineage, MarkVariable};
 use super::super::tree::{self, ProcessHandle};
+use super::former_tree::FormerTree;
 use super::{MainProcess, Reaper, TrackedRun};
 use crate::sys;
 use reconcile::event::RunId;
@@ -50,8 +51,8 @@ impl Reaper {
             _ => Vec::new(),
         };
         roots.extend(self.former_mains_of(id));
-        let former = self.runs.get(&id).and_then(|run| run.former.as_ref());
-        roots.extend(former.into_iter().flat_map(|former| former.handles()));
+        let former = self.former_of(id);
+        roots.extend(former.into_iter().flat_map(FormerTree::handles));
         let of_run = scan.orphans.iter().filter(|&&(_, run)| run == Some(id));
         roots.extend(of_run.map(|&(pid, _)| (pid, ProcessHandle::of_child(pid))));
         let mut found = tree::descend(&scan.lineage, roots);

@@ -29,7 +29,7 @@ use crate::signals;
 use crate::sys::slot::Slot;
 use crate::sys::{self, ExitKind};
 use exit_watch::ExitWatch;
-use former_tree::FormerTree;
+use former_tree::{FormerMembers, FormerTree};
 use reconcile::event::{Event, ExitStatus, Pid, Refusal, RunId};
 use reconcile::spec::Spec;
 use reconcile::text::Name;
@@ -326,16 +326,17 @@ impl Reaper {
         let is_certainly_empty = scan.orphans.is_empty() && scan.lineage.is_exact();
         for id in self.without_main.clone() {
             let has_former_main = self.former_mains.values().any(|run| *run == id);
-            let former = self.runs.get_mut(&id).and_then(|run| run.former.as_mut());
-            let is_former = former.is_some();
-            let (lives, is_searched) = former.map_or((false, true), |tree| (!tree.living().is_empty(), tree.is_searched()));
-            if has_former_main || lives || scan.orphans.iter().any(|&(_, run)| run == Some(id)) {
+            let former = self.former_members(id);
+            if has_former_main || former == Some(FormerMembers::Alive) || scan.orphans.iter().any(|&(_, run)| run == Some(id)) {
                 if self.runs[&id].is_killing {
                     self.kill_members(id);
                 } else {
                     self.signal_missed(id, &scan);
                 }
-            } else if is_searched && !is_undecided && ((is_certainly_empty && !is_former) || !self.is_populated(id)) {
+            } else if former != Some(FormerMembers::Unknown)
+                && !is_undecided
+                && ((is_certainly_empty && former.is_none()) || !self.is_populated(id))
+            {
                 self.report_gone(id);
             }
         }
@@ -426,10 +427,10 @@ impl Reaper {
     }
 
     fn report_gone(&mut self, id: RunId) {
-        let former = self.runs.get(&id).and_then(|run| run.former.as_ref()).map(|former| former.key.clone());
-        self.gone_former.extend(former.clone());
+        let key = self.key(id);
+        self.gone_former.extend(self.former_of(id).map(|_| key.clone()));
         self.remove_run(id);
-        self.unrecorded.push(former.unwrap_or_else(|| self.journal.key(id.0)));
+        self.unrecorded.push(key);
         self.events.push_back(Event::Gone { run: id });
     }
 

@@ -5,7 +5,7 @@
 
 use super::super::orphans::ReleasedTree;
 use super::super::tree::{ProcessHandle, TreeMembers};
-use super::former_tree::FormerTree;
+use super::former_tree::{FormerMembers, FormerTree};
 use super::{MainProcess, Reaper, TrackedRun};
 use crate::journal::RunKey;
 use reconcile::event::RunId;
@@ -45,14 +45,20 @@ impl Reaper {
         }
     }
 
+    /// The members of a run that was taken over; `None`: it wasn't.
+    pub(super) fn former_members(&mut self, id: RunId) -> Option<FormerMembers> {
+        let run = self.runs.get_mut(&id)?;
+        let former = run.former.as_mut()?;
+        let has_group = run.leaf.as_ref().is_some_and(|leaf| leaf.directory().exists());
+        Some(former.members(has_group))
+    }
+
     /// The runs that were taken over, and seem to be gone: they have to be searched for by evidence.
     pub(in crate::runtime) fn unsearched(&mut self) -> Vec<(RunId, RunKey)> {
-        let is_to_be_searched = |run: &mut TrackedRun| {
-            let former = run.former.as_mut()?;
-            (former.living().is_empty() && !former.is_searched()).then(|| former.key.clone())
-        };
         let without_main: Vec<RunId> = self.without_main.iter().copied().collect();
-        without_main.into_iter().filter_map(|id| Some((id, is_to_be_searched(self.runs.get_mut(&id)?)?))).collect()
+        let unknown = without_main.into_iter().filter(|&id| self.former_members(id) == Some(FormerMembers::Unknown));
+        let unknown: Vec<RunId> = unknown.collect();
+        unknown.into_iter().map(|id| (id, self.key(id))).collect()
     }
 
     /// Takes what a search for a run by evidence has found. `is_undecided`: a process can't be judged yet.
@@ -66,6 +72,15 @@ impl Reaper {
     pub(super) fn is_any_unsearched(&self) -> bool {
         let is_undecided = |run: &TrackedRun| run.former.as_ref().is_some_and(|former| former.is_undecided());
         self.without_main.iter().filter_map(|id| self.runs.get(id)).any(|run| is_undecided(run))
+    }
+
+    pub(super) fn former_of(&self, id: RunId) -> Option<&FormerTree> {
+        self.runs.get(&id)?.former.as_deref()
+    }
+
+    /// The entry of a run in the journal.
+    pub(super) fn key(&self, id: RunId) -> RunKey {
+        self.former_of(id).map_or_else(|| self.journal.key(id.0), |former| former.key.clone())
     }
 
     /// The keys of runs that were taken over and are gone, since the last call.

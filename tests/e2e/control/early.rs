@@ -62,7 +62,7 @@ fn while_what_was_left_is_being_stopped_status_says_so() {
     let left = first.started("stubborn");
     first.signal(Signal::KILL);
     first.ended();
-    let navigator = site.start(stubborn);
+    let navigator = site.command(["navigator.yml", "--fresh"]).start();
     navigator.wait("the stop of what was left", |event| event.is("Stopping process", "stubborn"));
     let status = site.run(["status", "--json"]);
     assert_eq!(status.code, Some(3), "{}", status.description);
