@@ -183,13 +183,16 @@ impl Engine {
         let by_name = former.specs().map(|(name, _)| processes.to(name).is_some_and(|process| ends(name, process)));
         let ending: Vec<bool> = by_name.collect();
         let mut further = Vec::new();
-        let ending_processes = self.observed.processes().iter().filter(|(name, process)| ends(name, process));
-        for run in ending_processes.flat_map(|(_, process)| &process.runs) {
-            let found = places_behind(former, &run.waits, &moved, &ending);
-            further.extend((!found.is_empty()).then_some((run.id, found)));
+        for (name, process) in self.observed.processes().iter().filter(|(name, process)| ends(name, process)) {
+            let places: BTreeSet<Name> = process.runs.iter().flat_map(|run| &run.waits).cloned().collect();
+            let found = places_behind(former, &places, &moved, &ending);
+            further.extend((!found.is_empty()).then(|| (name.clone(), found)));
         }
-        for (id, found) in further {
-            self.observed.run_mut(id).into_iter().for_each(|run| run.waits.extend(found.iter().cloned()));
+        for (name, found) in further {
+            let Some(process) = self.observed.process_mut(&name) else { continue };
+            for run in &mut process.runs {
+                run.waits.extend(found.iter().filter(|name| !run.waits.contains(name)).cloned().collect::<Vec<_>>());
+            }
         }
     }
 
@@ -451,7 +454,7 @@ pub(crate) fn past_of(run: &Run, process: &ProcessFacts, status: ExitStatus, at:
 }
 
 /// The ending processes that come next before these places, behind a process that was moved.
-fn places_behind(former: &Desired, places: &[Name], moved: &[bool], ending: &[bool]) -> Vec<Name> {
+fn places_behind(former: &Desired, places: &BTreeSet<Name>, moved: &[bool], ending: &[bool]) -> Vec<Name> {
     let mut next: Vec<(usize, bool)> = places.iter().filter_map(|name| Some((former.index(name)?, false))).collect();
     let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
     while let Some((index, is_behind)) = next.pop() {
@@ -461,7 +464,7 @@ fn places_behind(former: &Desired, places: &[Name], moved: &[bool], ending: &[bo
         }
         if !ending[index] {
             next.extend(entry.comes_after().map(|on| (on, is_behind || moved[index])));
-        } else if is_behind && !places.contains(&entry.spec.name) {
+        } else if is_behind {
             found.push(entry.spec.name.clone());
         }
     }
