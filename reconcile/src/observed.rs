@@ -478,10 +478,10 @@ impl Observed {
     }
 
     /// Adds a process of a former life of navigator, with its runs.
-    pub(crate) fn take_over(&mut self, name: Name, facts: ProcessFacts) {
+    pub(crate) fn take_over(&mut self, name: Name, facts: ObservedProcess) {
         self.names.extend(facts.runs.iter().map(|run| (run.id, name.clone())));
         self.dirty.mark(&name);
-        self.processes.insert(name, facts.into());
+        self.processes.insert(name, facts);
     }
 
     /// Numbers further runs behind this one.

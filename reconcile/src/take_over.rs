@@ -7,7 +7,7 @@
 use crate::desired::Desired;
 use crate::engine::Engine;
 use crate::event::{Pid, RunId};
-use crate::observed::{ProcessFacts, Run, Unwanted};
+use crate::observed::{ObservedProcess, ProcessFacts, Run, Unwanted};
 use crate::put_back::PutBack;
 use crate::reason::Reason;
 use crate::spec::Spec;
@@ -43,8 +43,8 @@ pub struct Remembered {
     pub order: Option<StandingOrder>,
     /// Why another definition than that of the file is in force.
     pub put_back: Option<RememberedPutBack>,
-    /// Its facts.
-    pub facts: ProcessFacts,
+    /// Its facts, shared with the engine until they change.
+    pub facts: ObservedProcess,
 }
 
 /// A definition that is not in force, because a run of it failed.
@@ -88,7 +88,7 @@ impl Engine {
             generation: self.generation_of(name),
             order: self.orders.of(name),
             put_back,
-            facts: facts.map(|facts| ProcessFacts::clone(facts)).unwrap_or_default(),
+            facts: facts.cloned().unwrap_or_default(),
         })
     }
 
@@ -103,7 +103,7 @@ impl Engine {
         let mut engine = Engine { file: Arc::new(file), generation, taken_over_at: Some(at), ..Engine::new() };
         let file = engine.file.clone();
         for (name, remembered) in processes {
-            let Remembered { definition, generation, order, put_back, facts } = remembered;
+            let Remembered { definition, generation, order, put_back, mut facts } = remembered;
             if facts.past.as_ref().is_some_and(|past| past.streak.is_some()) {
                 engine.observed.unproven.insert(name.clone());
             }
@@ -118,13 +118,27 @@ impl Engine {
                     engine.put_back.insert(name.clone(), PutBack::recall(spec, put_back));
                 }
             }
-            engine.observed.take_over(name, facts.without_what_ends_with_navigator());
+            facts.forget_what_ends_with_navigator();
+            engine.observed.take_over(name, facts);
         }
         engine.observed.number_from(last_run);
         engine.observed.add_missing(file.specs().map(|(name, _)| name));
         engine.desired = engine.file_in_force();
         engine.planner.reset(&engine.desired);
         engine
+    }
+}
+
+impl Remembered {
+    /// Whether both surely say the same. They may also if this is false.
+    pub fn is_unchanged(&self, former: &Remembered) -> bool {
+        let (facts, former_facts): (&ProcessFacts, &ProcessFacts) = (&self.facts, &former.facts);
+        let definitions = self.definition.as_ref().zip(former.definition.as_ref());
+        definitions.is_some_and(|(one, other)| Arc::ptr_eq(one, other))
+            && core::ptr::eq(facts, former_facts)
+            && (self.generation, self.order) == (former.generation, former.order)
+            && self.put_back.is_none()
+            && former.put_back.is_none()
     }
 }
 
@@ -157,11 +171,10 @@ impl Run {
 
 impl ProcessFacts {
     /// Forgets what a life of navigator holds, or waits for, for itself.
-    fn without_what_ends_with_navigator(mut self) -> ProcessFacts {
+    fn forget_what_ends_with_navigator(&mut self) {
         (self.due_since, self.content, self.sockets, self.stalled) = (None, None, None, None);
         for run in &mut self.runs {
             (run.after, run.kept_by, run.reloads) = (None, None, 0);
         }
-        self
     }
 }

@@ -5,6 +5,7 @@ use super::facts::{FactEntry, FactUpdate};
 use super::process_fact::ProcessFact;
 use super::secret::InstanceSecret;
 use reconcile::spec::Spec;
+use reconcile::take_over::Remembered;
 use reconcile::text::Name;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,8 +14,15 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct FactRecorder {
     secret: InstanceSecret,
-    /// The definitions of each process, with the hash of all fields.
-    known: BTreeMap<Name, Hashes>,
+    /// What was recorded last of each process.
+    known: BTreeMap<Name, RecordedProcess>,
+}
+
+/// What was recorded last of a process.
+#[derive(Debug)]
+struct RecordedProcess {
+    known: Box<Remembered>,
+    hashes: Hashes,
 }
 
 /// Definitions, each with the hash of all its fields.
@@ -37,18 +45,23 @@ impl FactRecorder {
                     entries.push(FactEntry::Forgotten(name.to_string()));
                 }
                 FactUpdate::Process(name, Some(known)) => {
-                    let former = self.known.remove(&name).unwrap_or_default();
+                    // A save touches all processes, and changes few.
+                    let former = self.known.get(&name);
+                    if former.is_some_and(|former| known.is_unchanged(&former.known)) {
+                        continue;
+                    }
+                    let former = former.map_or(&[][..], |former| &former.hashes);
                     let mut used: Hashes = Vec::with_capacity(1);
                     let process = ProcessFact::of(&name, &known, |spec| {
                         if let Some(whole) = find(&used, spec) {
                             return whole;
                         }
-                        let whole = find(&former, spec).unwrap_or_else(|| record(spec, &self.secret, &mut entries));
+                        let whole = find(former, spec).unwrap_or_else(|| record(spec, &self.secret, &mut entries));
                         used.push((spec.clone(), whole));
                         whole
                     });
                     entries.push(FactEntry::Process(Box::new(process)));
-                    self.known.insert(name, used);
+                    self.known.insert(name, RecordedProcess { known, hashes: used });
                 }
             }
         }
@@ -57,7 +70,7 @@ impl FactRecorder {
 }
 
 /// The hash of a definition, if it is known.
-fn find(hashes: &Hashes, spec: &Arc<Spec>) -> Option<u64> {
+fn find(hashes: &[(Arc<Spec>, u64)], spec: &Arc<Spec>) -> Option<u64> {
     hashes.iter().find(|(known, _)| Arc::ptr_eq(known, spec)).map(|(_, whole)| *whole)
 }
 

@@ -151,7 +151,7 @@ fn is_false(value: &bool) -> bool {
 impl ProcessFact {
     /// What to record of a process. `digest` returns the hash of a definition.
     pub fn of(name: &Name, known: &Remembered, mut digest: impl FnMut(&Arc<Spec>) -> u64) -> ProcessFact {
-        let ProcessFacts { runs, past, tried, cue, replacement, replacing_since, restarts, .. } = &known.facts;
+        let ProcessFacts { runs, past, tried, cue, replacement, replacing_since, restarts, .. } = &*known.facts;
         ProcessFact {
             name: name.to_string(),
             definition: known.definition.as_ref().map(&mut digest),
@@ -220,7 +220,7 @@ impl ProcessFact {
                 serving_generation: put_back.serving_generation,
                 why: (&put_back.why).into(),
             }),
-            facts,
+            facts: facts.into(),
         }
     }
 
@@ -387,7 +387,7 @@ mod tests {
         let put_back =
             RememberedPutBack { rejected: 3, serving: spec.clone(), serving_generation: 2, why: Reason::StartedByHand };
         let (definition, put_back) = (Some(spec.clone()), Some(put_back));
-        Remembered { definition, generation: 3, order: Some(StandingOrder::Stopped), put_back, facts }
+        Remembered { definition, generation: 3, order: Some(StandingOrder::Stopped), put_back, facts: facts.into() }
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn the_next_navigator_reads_what_the_earlier_one_recorded() {
 fn update(name: &str) -> FactUpdate {
     let facts = ProcessFacts { restarts: 3, ..ProcessFacts::default() };
     let definition = Some(Arc::new(Spec::new(name, name)));
-    let known = Remembered { definition, generation: 1, order: None, put_back: None, facts };
+    let known = Remembered { definition, generation: 1, order: None, put_back: None, facts: facts.into() };
     FactUpdate::Process(name.into(), Some(Box::new(known)))
 }
 

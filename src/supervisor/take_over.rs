@@ -7,12 +7,13 @@ use crate::runtime::{FormerRun, OrphanRun, TakenOver};
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::event::{Event, ExitStatus, RunId};
-use reconcile::observed::{ProcessFacts, Run, Unwanted};
+use reconcile::observed::{ObservedProcess, ProcessFacts, Run, Unwanted};
 use reconcile::reason::Reason;
 use reconcile::take_over::{FormerLife, Remembered};
 use reconcile::text::Name;
 use reconcile::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
 /// An engine that goes on from a former life, and what has happened since to its runs.
 pub(super) fn take_over<P: Perform>(performer: &P, former: &RecordedLife, file: &Desired, now: Time) -> (Engine, Vec<Event>) {
@@ -29,7 +30,7 @@ pub(super) fn take_over<P: Perform>(performer: &P, former: &RecordedLife, file: 
     for recorded in former.facts.processes() {
         let name = Name::from(recorded.name.as_str());
         let mut process = recorded.recall(|whole| takeover.definitions.get(&name, whole));
-        process.facts = takeover.runs_of(&name, process.facts);
+        takeover.runs_of(&name, &mut process.facts);
         processes.insert(name, process);
     }
     let last_run = takeover.take_over_unrecorded(file, &mut processes);
@@ -55,23 +56,21 @@ struct Takeover<'a, P> {
 
 impl<P: Perform> Takeover<'_, P> {
     /// Takes over the runs of a process. Those that have ended since are still among its facts, and their ends are events.
-    fn runs_of(&mut self, name: &Name, facts: ProcessFacts) -> ProcessFacts {
-        let mut kept = ProcessFacts { runs: Vec::new(), ..facts };
-        for run in facts.runs {
+    fn runs_of(&mut self, name: &Name, facts: &mut ProcessFacts) {
+        for run in mem::take(&mut facts.runs) {
             let orphan = self.former.orphans.iter().find(|orphan| orphan.name == *name && orphan.key.run == run.id.0);
             match orphan {
-                Some(orphan) if orphan.can_be_held => kept.runs.push(self.run(orphan, run)),
+                Some(orphan) if orphan.can_be_held => facts.runs.push(self.run(orphan, run)),
                 // It may live, and can't be signalled. Its process is not started beside it.
                 Some(_) => {}
                 None if run.up.is_some() => {
                     self.end(&run, true);
-                    kept.runs.push(run);
+                    facts.runs.push(run);
                 }
                 // Its program was never started.
-                None => kept.cue = kept.cue.or(run.stop.is_none().then_some(run.reason)),
+                None => facts.cue = facts.cue.take().or(run.stop.is_none().then_some(run.reason)),
             }
         }
-        kept
     }
 
     fn run(&mut self, orphan: &OrphanRun, run: Run) -> Run {
@@ -127,7 +126,7 @@ impl<P: Perform> Takeover<'_, P> {
                 generation: self.former.facts.generation(),
                 order: None,
                 put_back: None,
-                facts: ProcessFacts::default(),
+                facts: ObservedProcess::default(),
             };
             processes.entry(orphan.name.clone()).or_insert_with(nothing).facts.runs.push(run);
         }

@@ -251,7 +251,7 @@ fn a_program_that_was_just_started_counts_as_running_since_then() {
     let mut former = Stage::new();
     assert_eq!(former.step([wanted([service("web", 0)])]), ["spawn web#1 (added to file)"]);
     let mut known = former.engine.remember(&Name::from("web")).expect("it is in the file");
-    known.facts.runs = known.facts.runs.into_iter().map(|run| run.found_running(Pid(100))).collect();
+    known.facts.runs = known.facts.runs.iter().map(|run| run.clone().found_running(Pid(100))).collect();
     let file = Desired::new(vec![service("web", 0)], Desired::SHUTDOWN_TIMEOUT).expect("one definition");
     let processes = BTreeMap::from([(Name::from("web"), known)]);
     let former = FormerLife { file, generation: 1, last_run: RunId(1), at: former.now, processes };
