@@ -1,7 +1,7 @@
 //! What a former life of navigator recorded, as the core understands it. Definitions are compared by their digests: one that is
 //! as it was is that of the file, and of any other only the fields that differ are known.
 
-use super::orphans::recorded_spec;
+use super::orphans::{default_spec, ordered_if_possible, recorded_spec};
 use crate::journal::{DefinitionDigest, InstanceSecret, Record, RecordedFacts};
 use crate::runtime::OrphanRun;
 use crate::signals;
@@ -64,10 +64,11 @@ impl<'a> FormerDefinitions<'a> {
 
     /// The definition of a process that the file does not have any more.
     pub(super) fn removed(&self, name: &Name) -> Arc<Spec> {
-        let mut spec = self.former.record.definition(name).map_or_else(
-            || Spec { depends_on: Some(BTreeMap::new()), ..Spec::new(name, name) },
-            |recorded| recorded_spec(recorded, &self.names()),
-        );
+        let mut spec = self
+            .former
+            .record
+            .definition(name)
+            .map_or_else(|| default_spec(name), |recorded| recorded_spec(recorded, &self.names()));
         spec.exec.unknown_fields = vec!["command".to_owned()];
         spec.into()
     }
@@ -92,13 +93,8 @@ impl<'a> FormerDefinitions<'a> {
             return self.file.clone();
         }
         let timeout = self.former.record.shutdown_timeout().unwrap_or(Desired::SHUTDOWN_TIMEOUT);
-        let ordered = specs.iter().map(|spec| without_unknown_dependencies(spec, &names)).collect();
-        Desired::new(ordered, timeout).unwrap_or_else(|_not_ordered: Vec<_>| {
-            // Dependencies of two configurations may contradict each other.
-            let without = |spec: &Arc<Spec>| Arc::new(Spec { depends_on: Some(BTreeMap::new()), ..Spec::clone(spec) });
-            Desired::new(specs.iter().map(without).collect(), timeout)
-                .unwrap_or_else(|problems| panic!("only duplicate names could be wrong: {problems:?}"))
-        })
+        // Dependencies of two configurations may contradict each other.
+        ordered_if_possible(specs.iter().map(|spec| without_unknown_dependencies(spec, &names)).collect(), timeout)
     }
 
     /// Whether these definitions are those of the file, in its order, and unchanged.

@@ -135,11 +135,17 @@ fn first_event<P: Perform>(performer: &P, run: RunId, name: &Name) -> Vec<Event>
 /// The former configuration, with only the processes enabled that have orphans. The others still count for the order.
 fn desired(former: &FormerProcesses) -> Desired {
     let timeout = former.record.shutdown_timeout().unwrap_or(Desired::SHUTDOWN_TIMEOUT);
-    let specs = specs(former);
-    Desired::new(specs.clone(), timeout).unwrap_or_else(|_not_ordered| {
-        // Only an incomplete journal doesn't fit together. Then all are ended at once.
-        let unordered = specs.into_iter().map(|spec| Spec { depends_on: Some(BTreeMap::new()), ..spec }).collect();
-        Desired::new(unordered, timeout).unwrap_or_else(|problems| panic!("only duplicate names could be wrong: {problems:?}"))
+    // Only an incomplete journal doesn't fit together. Then all are ended at once.
+    ordered_if_possible(specs(former).into_iter().map(Arc::new).collect(), timeout)
+}
+
+/// A configuration of these definitions, which have different names; without any order if theirs contradicts itself.
+pub(super) fn ordered_if_possible(specs: Vec<Arc<Spec>>, shutdown_timeout: Duration) -> Desired {
+    Desired::new(specs.clone(), shutdown_timeout).unwrap_or_else(|_contradiction| {
+        let without_order = |spec: Arc<Spec>| Spec { depends_on: Some(BTreeMap::new()), ..Arc::unwrap_or_clone(spec) };
+        let unordered = specs.into_iter().map(without_order).collect();
+        Desired::new(unordered, shutdown_timeout)
+            .unwrap_or_else(|problems| panic!("only duplicate names could be wrong: {problems:?}"))
     })
 }
 
@@ -167,7 +173,7 @@ pub(super) fn recorded_spec(definition: &Definition, recorded: &BTreeSet<&str>) 
 }
 
 /// A process without a place in the order. Its command doesn't matter: it runs already.
-fn default_spec(name: &str) -> Spec {
+pub(super) fn default_spec(name: &str) -> Spec {
     Spec { depends_on: Some(BTreeMap::new()), ..Spec::new(name, name) }
 }
 
