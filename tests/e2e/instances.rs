@@ -2,6 +2,7 @@
 //! what a killed navigator left is found by the next one.
 
 use crate::harness::{Navigator, Signal, Site, client};
+use crate::taken_over::kill;
 use serde_json::Value;
 use std::process::Command;
 use std::thread;
@@ -113,11 +114,6 @@ fn start<'s>(site: &'s Site, path: &str) -> Navigator<'s> {
     let navigator = site.command([path]).start();
     navigator.started("web");
     navigator
-}
-
-fn kill(mut navigator: Navigator<'_>) {
-    navigator.signal(Signal::KILL);
-    assert_eq!(navigator.ended().code, None, "it was killed");
 }
 
 /// That a second navigator on this path ends at once, and names the pid of the first one if it can read the file.

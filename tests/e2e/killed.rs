@@ -3,6 +3,8 @@
 use crate::harness::entry::Event;
 use crate::harness::{Bystander, Navigator, Signal, Site, leftovers, report, servers};
 use crate::taken_over::kill;
+use leftovers::Process;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -139,21 +141,28 @@ managed_processes:
     second.exits(0);
 }
 
+/// The beginning of a script that starts a family before it becomes the fifth member itself.
+pub(crate) const FAMILY: &str =
+    "#!/bin/sh\nsleep 3601 &\nsetsid sleep 3602 &\n(setsid sh -c 'trap \"\" TERM; while :; do sleep 3603; done' &)\n";
+
+/// Waits for all members of two families. They are ten, because the one that ignores TERM is a shell and its child.
+pub(crate) fn both_families(navigator: &Navigator<'_>) -> BTreeSet<Process> {
+    navigator.log().until("both families", || {
+        let seen = navigator.descendants();
+        let sleeps = seen.iter().filter(|process| leftovers::describe(process).contains(" sleep 36")).count();
+        (sleeps == 10).then_some(seen)
+    })
+}
+
 #[test]
 fn whole_trees_go_also_where_the_leader_has_wiped_its_environment() {
     let site = Site::new();
-    let members = "sleep 3601 &\nsetsid sleep 3602 &\n(setsid sh -c 'trap \"\" TERM; while :; do sleep 3603; done' &)\n";
-    site.script("family.sh", &format!("#!/bin/sh\n{members}exec env -i sleep 3600\n"));
-    site.script("orphans.sh", &format!("#!/bin/sh\n{members}exec sleep 3600\n"));
+    site.script("family.sh", &format!("{FAMILY}exec env -i sleep 3600\n"));
+    site.script("orphans.sh", &format!("{FAMILY}exec sleep 3600\n"));
     let first = site.start(
         "managed_processes:\n  - { name: family, command: ./family.sh, output: null, stop: { timeout: 500ms } }\n  - { name: orphans, command: ./orphans.sh, output: null, stop: { timeout: 500ms } }\n",
     );
-    // Ten, since the one that ignores TERM is a shell and its child.
-    let seen = first.log().until("both families", || {
-        let seen = first.descendants();
-        let sleeps = seen.iter().filter(|process| leftovers::describe(process).contains(" sleep 36")).count();
-        (sleeps == 10).then_some(seen)
-    });
+    let seen = both_families(&first);
     let orphans = first.started("orphans");
     kill(first);
     // A tree without its leader is left, too.

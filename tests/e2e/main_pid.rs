@@ -1,6 +1,6 @@
 //! `MAINPID=`: a program hands its service over to another process of its tree.
 
-use crate::harness::Site;
+use crate::harness::{Navigator, Site};
 use crate::taken_over::{kill, next};
 
 /// Hands over to a child, and ends once `go` exists; the child ends once `end` exists.
@@ -42,6 +42,13 @@ fn configuration(script: &str) -> String {
     format!("managed_processes:\n  - {{ name: web, command: perl, args: [{script}], ready: {{ notify: true }} }}\n")
 }
 
+/// Waits until navigator has no descendant with this pid.
+fn wait_for_end(navigator: &Navigator<'_>, former: u32) {
+    navigator.log().until("the end of the former main process", || {
+        navigator.descendants().iter().all(|process| process.pid != former).then_some(())
+    });
+}
+
 #[test]
 fn the_new_main_process_is_the_one_whose_end_counts() {
     let site = Site::new();
@@ -53,10 +60,7 @@ fn the_new_main_process_is_the_one_whose_end_counts() {
     let status = site.asks(&["status", "web", "--json"], 0).stdout();
     assert!(status.contains(&format!("\"pid\": {}", changed.pid())), "{status}");
     site.write("go", "");
-    navigator.log().until("the end of the former main process", || {
-        let below = navigator.descendants();
-        below.iter().all(|process| process.pid != former).then_some(())
-    });
+    wait_for_end(&navigator, former);
     assert_eq!(navigator.count("Process exited", "web"), 0, "{}", navigator.log().describe());
     site.asks(&["status", "web"], 0);
     site.write("end", "");
@@ -122,9 +126,7 @@ fn a_new_main_process_outlives_navigator() {
     let former = first.started("web");
     let main = first.event("Main process changed", "web").pid();
     site.write("go", "");
-    first.log().until("the end of the former main process", || {
-        first.descendants().iter().all(|process| process.pid != former).then_some(())
-    });
+    wait_for_end(&first, former);
     site.asks(&["wait"], 0);
     kill(first);
     let (second, taken_over) = next(&site);

@@ -2,6 +2,7 @@
 
 use crate::harness::entry::Event;
 use crate::harness::{Bystander, Navigator, Signal, Site, leftovers, report, servers, socket};
+use crate::killed::{FAMILY, both_families};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -220,19 +221,14 @@ fn notifications_arrive_at_the_next_navigator() {
 #[test]
 fn whole_trees_are_stopped_and_ended_after_a_takeover() {
     let site = Site::new();
-    site.script("family.sh", "#!/bin/sh\nsleep 3601 &\nsetsid sleep 3602 &\n(setsid sh -c 'trap \"\" TERM; while :; do sleep 3603; done' &)\nexec env -i sleep 3600\n");
+    site.script("family.sh", &format!("{FAMILY}exec env -i sleep 3600\n"));
     let first = site.start(
         "managed_processes:
   - { name: family, command: ./family.sh, output: null, stop: { timeout: 500ms } }
   - { name: headless, command: ./family.sh, output: null, stop: { timeout: 500ms } }
 ",
     );
-    // Ten, because the one that ignores TERM is a shell and its child.
-    let family = first.log().until("both families", || {
-        let seen = first.descendants();
-        let sleeps = seen.iter().filter(|process| leftovers::describe(process).contains(" sleep 36")).count();
-        (sleeps == 10).then_some(seen)
-    });
+    let family = both_families(&first);
     let headless = first.started("headless");
     kill(first);
     // A tree whose main process has ended meanwhile is stopped.
