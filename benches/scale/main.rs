@@ -3,7 +3,7 @@
 //!
 //! Navigator's release binary runs a tiny static child, `child.c`, which notes its own events with monotonic times in a
 //! shared file: nothing in the figures depends on what navigator says. The floor is `floor.c`, a loop around `posix_spawn`, and
-//! `isolated.c` the same for whoever isolates and listens; `server.c` is what `serve` replaces under load; the peers are whichever of runit, s6 and supervisord are installed. It
+//! `isolated.c` the same with isolation and listening; `server.c` is what `serve` replaces under load; the peers are whichever of runit, s6 and supervisord are installed. It
 //! is *not* a test: nothing fails by being slow.
 #![expect(clippy::disallowed_methods, reason = "the ban on starting programs protects navigator's own reaper; this has none")]
 

@@ -197,7 +197,7 @@ impl Trial<'_> {
                 self.world.perform(self.now, action);
                 self.count(action)?;
                 if is_put_back {
-                    // All is decided anew: nothing is forgotten because of what failed, and nobody had to go for it.
+                    // All is decided anew: nothing is forgotten because of what failed, and no run had to go for it.
                     self.facts.keep_delays(&delays);
                     moment = self.facts.judged(self.now, &[]);
                     before = Free::at(&self.facts, &moment);

@@ -146,7 +146,7 @@ fn check_spawn(facts: &Facts, before: &Free, moment: &Moment, (id, after): (RunI
         let free = removing.is_none() || !facts.processes[process].new;
         ensure(free, "removed processes are gone before added ones start", story)?;
     }
-    ensure(after.is_none() || takes_turn, "who has had his place waits for nobody's exec", story)?;
+    ensure(after.is_none() || takes_turn, "a process that has had its place waits for no exec", story)?;
     let due = facts.processes[process].due_since.is_some_and(|since| moment.now() >= since + spec.start_delay);
     ensure(due || spec.start_delay.is_zero(), "no start before its delay is over", story)
 }
