@@ -16,6 +16,12 @@ pub(crate) fn kill(mut navigator: Navigator<'_>) {
     assert_eq!(navigator.ended().code, None, "it was killed");
 }
 
+/// Waits until a process has journaled its start and navigator has recorded it: before that, there is no proof of what it is.
+fn has_started(navigator: &Navigator<'_>, name: &str) {
+    navigator.journals(&format!("{name} start"));
+    navigator.started(name);
+}
+
 /// Starts the next navigator with the file as it is, and waits until it has taken over.
 pub(crate) fn next(site: &Site) -> (Navigator<'_>, Event) {
     let navigator = site.command(["navigator.yml"]).start();
@@ -65,9 +71,15 @@ fn processes_go_on_and_nothing_is_forgotten() {
     site.asks(&["stop", "stopped"], 0);
     site.asks(&["start", "off"], 0);
     for name in ["db", "web"] {
-        first.journals(&format!("{name} start"));
+        has_started(&first, name);
     }
     let before = facts(&site);
+    // The newest fact. A thread of its own records it.
+    first.log().until("its record", || {
+        let record = fs::read_to_string(socket::instance(&site).join("facts")).unwrap_or_default();
+        let last = record.lines().rfind(|line| line.contains("\"name\":\"off\""))?;
+        last.contains("\"first_ready\"").then_some(())
+    });
     kill(first);
     let (second, taken_over) = next(&site);
     assert_eq!(taken_over.field("names"), Some("crashed db off web"), "{}", second.log().describe());
@@ -127,7 +139,7 @@ fn what_was_saved_meanwhile_is_taken_like_any_save() {
     let with = |port: u16| format!(", env: {{ PORT: '{port}' }}");
     let first = site.start(&file(&[child("kept", ""), child("changed", &with(1)), child("removed", "")]));
     for name in ["kept", "changed", "removed"] {
-        first.journals(&format!("{name} start"));
+        has_started(&first, name);
     }
     let kept = first.started("kept");
     kill(first);
@@ -209,6 +221,7 @@ fn notifications_arrive_at_the_next_navigator() {
     let first = site.start(text);
     first.log().until("its socket", || (!fs::read_to_string(site.path("early")).unwrap_or_default().is_empty()).then_some(()));
     let path = site.read("early").trim().to_owned();
+    first.started("early");
     kill(first);
     let (second, _) = next(&site);
     assert_eq!(statuses(&site)["early"]["state"], "starting");
@@ -248,7 +261,7 @@ fn whole_trees_are_stopped_and_ended_after_a_takeover() {
 fn of_many_starts_after_a_kill_one_takes_over() {
     let site = Site::new();
     let first = site.start(&file(&[child("db", "")]));
-    first.journals("db start");
+    has_started(&first, "db");
     kill(first);
     let all: Vec<_> = (0..20).map(|_| site.command(["navigator.yml"]).start()).collect();
     let (mut running, mut refused) = (Vec::new(), 0);
@@ -304,23 +317,22 @@ fn a_number_that_passed_to_another_process_is_left_alone() {
 fn neither_secrets_nor_descriptors_pass_to_another_life() {
     let site = Site::new();
     site.write("secret.env", "TOKEN=canary-4711\n");
-    let text = file(&[child("db", ", env_file: [secret.env]"), child("web", "")]);
+    let web = "  - { name: web, command: sleep, args: ['3600'] }\n".to_owned();
+    let text = file(&[child("db", ", env_file: [secret.env]"), web]);
     let first = site.start(&text);
-    first.journals("web start");
+    has_started(&first, "db");
+    first.started("web");
     kill(first);
     let (second, _) = next(&site);
     site.asks(&["restart", "web"], 0);
     let web = statuses(&site)["web"]["pid"].as_u64().expect("it runs");
-    let descriptors = || {
-        let listed = fs::read_dir(format!("/proc/{web}/fd")).expect("it runs");
-        let numbers = listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-        numbers.filter(|&number| number < 10).collect::<Vec<_>>()
-    };
-    // A shell opens a script above these.
-    assert!(descriptors().iter().all(|&number| number <= 2), "{:?}", descriptors());
-    let state = fs::read_dir(site.path("state")).expect("it has a state").next().expect("of one instance").expect("to be read");
+    let listed = fs::read_dir(format!("/proc/{web}/fd")).expect("it runs");
+    let mut descriptors: Vec<u32> = listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    descriptors.sort_unstable();
+    assert_eq!(descriptors, [0, 1, 2]);
+    let state = socket::instance(&site);
     for name in ["runs", "facts", "id"] {
-        let text = String::from_utf8_lossy(&fs::read(state.path().join(name)).expect("it is there")).into_owned();
+        let text = String::from_utf8_lossy(&fs::read(state.join(name)).expect("it is there")).into_owned();
         assert!(!text.contains("canary"), "{name}: {text}");
     }
     second.ends();
@@ -343,7 +355,9 @@ fn killed_at_any_moment_no_process_notices() {
         (dice >> 33) % below
     };
     let first = site.start(&text);
-    first.journals("d start");
+    for name in names {
+        has_started(&first, name);
+    }
     kill(first);
     let mut pids = BTreeMap::new();
     for round in 0..kills() {
