@@ -131,7 +131,9 @@ fn open(pid: u32) -> Option<OwnedFd> {
 /// # Errors
 /// `ESRCH` or `EINVAL` if there is none; anything else where pidfds are refused.
 pub(super) fn try_open(pid: u32) -> Result<OwnedFd, Errno> {
-    pidfd_open(Pid::from_raw(pid.cast_signed()).ok_or(Errno::SRCH)?, PidfdFlags::empty())
+    let opened = pidfd_open(Pid::from_raw(pid.cast_signed()).ok_or(Errno::SRCH)?, PidfdFlags::empty());
+    // Since Linux 6.16: the process is just being reaped.
+    opened.map_err(|error| if error == Errno::NOENT { Errno::SRCH } else { error })
 }
 
 /// Whether the process of a pidfd still has its pid: it lives, or is not reaped yet.

@@ -62,7 +62,9 @@ impl<P: Perform> Takeover<'_, P> {
             match orphan {
                 Some(orphan) if orphan.can_be_held => facts.runs.push(self.run(orphan, run)),
                 // It may live, and can't be signalled. Its process is not started beside it.
-                Some(_) => {}
+                Some(orphan) => {
+                    log_events::not_taken_over(name, orphan.pids.first().copied(), "the system refuses pidfds of its processes");
+                }
                 None if run.up.is_some() => {
                     self.end(&run, true);
                     facts.runs.push(run);

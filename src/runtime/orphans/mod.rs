@@ -249,6 +249,8 @@ impl Orphans {
 
     /// The orphans found by [`Orphans::find`], by run. Records every other run as gone.
     pub(super) fn finish_search(&mut self) -> Vec<OrphanRun> {
+        // What could not be held may have been ending just then.
+        self.trees.values_mut().for_each(OrphanTree::forget_ended);
         self.trees.retain(|_, tree| !tree.is_empty());
         let gone = self.record.runs().filter(|run| !self.trees.contains_key(&run.key));
         self.journal.record_all(gone.map(|run| JournalEntry::Gone { key: run.key.clone() }).collect());
@@ -341,10 +343,7 @@ impl Orphans {
     /// Removes those that have ended. Before a process counts as gone, looks for orphans that weren't known. Returns an event
     /// for each run that is gone.
     pub(super) fn check_gone(&mut self) -> Vec<Event> {
-        for tree in self.trees.values_mut() {
-            tree.held.retain(|_, handle| handle.is_alive());
-            tree.unheld.retain(|&pid| proc::stat(pid).is_some_and(|stat| !stat.has_ended));
-        }
+        self.trees.values_mut().for_each(OrphanTree::forget_ended);
         let mut is_undecided = false;
         if self.trees.values().any(OrphanTree::is_empty) {
             is_undecided = self.find();
@@ -387,6 +386,11 @@ impl Orphans {
 impl OrphanTree {
     fn is_empty(&self) -> bool {
         self.held.is_empty() && self.unheld.is_empty()
+    }
+
+    fn forget_ended(&mut self) {
+        self.held.retain(|_, handle| handle.is_alive());
+        self.unheld.retain(|&pid| proc::stat(pid).is_some_and(|stat| !stat.has_ended));
     }
 
     fn pids(&self) -> Vec<Pid> {
@@ -442,44 +446,4 @@ fn observe(pid: u32, mark: MarkVariable, groups: &FormerGroups) -> Option<SeenPr
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::{Directory, Trust};
-    use crate::journal::Opened;
-    use std::fs;
-    use std::process::{Child, Command};
-
-    /// Executes itself again and again, so that it is often in the middle of an exec.
-    const RESTLESS: &str = "exec sh -c \"$0\" \"$0\"";
-
-    /// A process and a directory, which are removed at the end of the test.
-    struct OrphanSite(Child, PathBuf);
-
-    impl Drop for OrphanSite {
-        fn drop(&mut self) {
-            let _gone = self.0.kill();
-            let _reaped = self.0.wait();
-            let _removed = fs::remove_dir_all(&self.1);
-        }
-    }
-
-    #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "the process must be unknown to the reaper")]
-    async fn a_process_in_the_middle_of_an_exec_is_found() {
-        let directory = std::env::temp_dir().join(format!("navigator-left-{}", std::process::id()));
-        fs::create_dir_all(&directory).expect("a directory");
-        let held = Directory::open(&directory, Trust::everybody()).expect("it was made");
-        let Opened { journal, .. } = Journal::open(&held, None).expect("a thread");
-        let mark = Marker::new(&journal, None).write("restless", RunId(1));
-        // The next life of the same instance.
-        let Opened { journal, .. } = Journal::open(&held, None).expect("a thread");
-        let child = Command::new("sh").args(["-c", RESTLESS, RESTLESS]).env(MARK, mark).spawn().expect("there is a shell");
-        let site = OrphanSite(child, directory);
-        for round in 0..300 {
-            let mut orphans = Orphans::new(journal.clone(), Marker::new(&journal, None), Record::default()).expect("descriptors");
-            while orphans.find() {}
-            let found: Vec<u32> = orphans.trees.values().flat_map(|tree| tree.held.keys().copied()).collect();
-            assert_eq!(found, [site.0.id()], "round {round}");
-        }
-    }
-}
+mod tests;
