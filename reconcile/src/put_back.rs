@@ -121,6 +121,7 @@ impl Engine {
             process.replacing_since = None;
             let content = process.content.clone();
             put_back.content = content.clone().filter(|content| put_back.watches_apart(content));
+            let in_force = put_back.in_force();
             for run in &mut process.runs {
                 if run.id == id {
                     // Its end says nothing about the definition that is in force.
@@ -128,7 +129,7 @@ impl Engine {
                 } else if run.is_undisturbed() {
                     let unwanted = run.unwanted.take().filter(|_| put_back.is_of_same_program());
                     put_back.again = put_back.again.or(unwanted.map(|unwanted| unwanted.why));
-                    count_as_new(run, newest, now, content.as_ref());
+                    count_as_new(run, newest, now, &in_force, content.as_ref());
                 }
             }
         }
@@ -172,14 +173,15 @@ impl Engine {
             }));
             let newest = self.observed.last_run();
             let mut put_back = PutBack { rejected, serving: (spec, generation), why: why.clone(), again: None, content: None };
-            let exec = &put_back.serving.0.exec;
             if let Some(process) = self.observed.process_mut(&wanted.name) {
                 process.replacing_since = None;
                 let content = process.content.clone();
-                for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == *exec) {
-                    count_as_new(run, newest, now, content.as_ref());
+                put_back.content = content.clone().filter(|content| put_back.watches_apart(content));
+                let in_force = put_back.in_force();
+                for run in process.runs.iter_mut().filter(|run| run.is_undisturbed() && run.spec.exec == put_back.serving.0.exec)
+                {
+                    count_as_new(run, newest, now, &in_force, content.as_ref());
                 }
-                put_back.content = content.filter(|content| put_back.watches_apart(content));
             }
             renewed.push((wanted.name.clone(), generation));
             self.put_back.insert(wanted.name.clone(), put_back);
@@ -268,8 +270,10 @@ impl Engine {
     }
 }
 
-/// From now on, a run that stays counts as started with the current files and dependencies.
-fn count_as_new(run: &mut Run, newest: RunId, now: Time, content: Option<&Content>) {
+/// From now on, a run that stays counts as started with the current dependencies and files. If this is the content of other files
+/// than it reads, what it has read will be compared with the next content.
+fn count_as_new(run: &mut Run, newest: RunId, now: Time, in_force: &Spec, content: Option<&Content>) {
     (run.taken_over, run.bound) = (newest, (newest, now));
-    run.content = content.filter(|content| content.watch == run.spec.watch).cloned();
+    let is_of_its_files = |content: &&Content| content.watch == in_force.watch;
+    run.content = content.filter(is_of_its_files).or(run.content.as_ref().filter(is_of_its_files)).cloned();
 }

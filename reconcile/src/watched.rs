@@ -38,13 +38,16 @@ impl Engine {
 
     /// Takes the content of watched files. Content of paths that are no longer watched is late, and ignored.
     pub(crate) fn fold_content(&mut self, now: Time, name: &Name, content: Content) {
-        if self.desired.get(name).is_none_or(|entry| entry.spec.watch != content.watch) {
+        let Some(entry) = self.desired.get(name).filter(|entry| entry.spec.watch == content.watch) else {
             return self.fold_content_of_rejected(name, content);
-        }
+        };
         let is_of_file = self.file.get(name).is_some_and(|entry| entry.spec.watch == content.watch);
+        let wanted = &entry.spec;
         let process: &mut ProcessFacts = self.observed.process_or_new(name);
-        for read in process.runs.iter_mut().map(|run| &mut run.content).chain(process.past.as_mut().map(|past| &mut past.content))
-        {
+        let runs = process.runs.iter_mut().map(|run| (&run.spec, &mut run.content));
+        let past = process.past.as_mut().map(|past| (&past.spec, &mut past.content));
+        // What a run of another program has read still counts, if its definition returns.
+        for (_, read) in runs.chain(past).filter(|(spec, _)| spec.exec == wanted.exec) {
             match read {
                 Some(former) if former.watch == content.watch => {}
                 Some(former) => *read = Some(content.as_read(former)),

@@ -1,6 +1,6 @@
 //! The demonstration of the README does what it says it does.
 
-use crate::harness::{Signal, Site, client, servers};
+use crate::harness::{Signal, Site, client, ports, servers};
 use std::path::Path;
 use std::process::Command;
 
@@ -9,7 +9,7 @@ fn the_demonstration_shows_what_it_promises() {
     let site = Site::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut navigator =
-        site.command(["fixtures/demo/navigator.yml"]).in_directory(root).env("PORT", servers::free_port().to_string()).start();
+        site.command(["fixtures/demo/navigator.yml"]).in_directory(root).env("PORT", ports::free_port().to_string()).start();
 
     navigator.says("shop", |line| line == "Open for business");
     // The last thing of the start, with a command that fits this very run.
@@ -37,7 +37,7 @@ fn the_web_server_of_the_demonstration_is_replaced_without_a_lost_request() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo");
     std::fs::create_dir(site.path("fixtures")).expect("the site can be written");
     client(Command::new("cp").arg("-r").arg(demo).arg(site.path("fixtures")));
-    let port = servers::free_port();
+    let port = ports::free_port();
     let navigator = site.command(["fixtures/demo/navigator.yml"]).env("PORT", port.to_string()).start();
     navigator.event("Process ready", "web");
     let ask = || servers::get(port, "/").unwrap_or_else(|| panic!("no answer\n{}", navigator.log().describe()));

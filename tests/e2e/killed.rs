@@ -182,12 +182,7 @@ fn nobody_else_is_touched() {
     let site = Site::new();
     let first = site.start("managed_processes:\n  - { name: web, command: sleep, args: ['3600'], output: null }\n");
     let web = first.started("web");
-    // The kernel lets navigator go on before it has told where the environment of the new program lies.
-    let mark = first.log().until("it is marked", || {
-        let environment = fs::read(format!("/proc/{web}/environ")).expect("it runs");
-        environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(b"NAVIGATOR_RUN=")).map(<[u8]>::to_vec)
-    });
-    let mark = String::from_utf8(mark).expect("a mark is text");
+    let mark = first.variable(web, "NAVIGATOR_RUN");
     let (instance, _) = mark.split_once('.').expect("a mark begins with the instance");
     // The same program with the same arguments; one that says so itself; and those that another navigator started.
     let twin = Bystander::start(Command::new("sleep").arg("3600"));

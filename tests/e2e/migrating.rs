@@ -1,7 +1,7 @@
 //! The configurations of the guide for those who come from elsewhere, run word for word: who waits for what is what it promises.
 //! The programs that they name are played by `fixtures/e2e/stand-in.sh`.
 
-use crate::harness::{Navigator, Signal, Site, fixtures, servers};
+use crate::harness::{Navigator, Signal, Site, fixtures, ports, servers};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 
@@ -101,7 +101,7 @@ fn from_systemd() {
 #[test]
 fn from_supervisord() {
     let site = stage(&["bin/redis-server", "shop/worker"]);
-    let port = servers::free_port();
+    let port = ports::free_port();
     let configuration = configuration("supervisord", 0).replace("6379", &port.to_string());
     let navigator = start(&site, &configuration.replace("/srv/shop", "${SITE}/shop"));
     let up = || TcpListener::bind(("127.0.0.1", port)).expect("the port was free");

@@ -1,6 +1,6 @@
 //! Readiness with real servers: each becomes ready when it can do its work, and its dependents start then.
 
-use crate::harness::{Navigator, Signal, Site, attempt, client, servers};
+use crate::harness::{Navigator, Signal, Site, attempt, client, ports, servers};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
@@ -26,7 +26,7 @@ fn redis_is_ready_by_a_command_and_by_its_log() {
         return;
     }
     let site = Site::new();
-    let [asked, logged] = [(); 2].map(|()| servers::free_port());
+    let [asked, logged] = [(); 2].map(|()| ports::free_port());
     let mut navigator = site.start(&format!(
         r#"
 defaults: {{ depends_on: [] }}
@@ -125,7 +125,7 @@ fn puma_is_ready_by_http() {
         return;
     }
     let site = Site::new();
-    let port = servers::free_port();
+    let port = ports::free_port();
     let mut navigator = site.start(&puma(port, &format!("{{ http: \"http://127.0.0.1:{port}/hello\", timeout: 10s }}")));
     assert_in_order(&navigator, "web", "client");
     assert!(servers::get(port, "/hello").is_some(), "it answers at once");
@@ -143,7 +143,7 @@ fn puma_is_ready_by_notification() {
         return;
     }
     let site = Site::new();
-    let port = servers::free_port();
+    let port = ports::free_port();
     let mut navigator = site.start(&puma(port, "{ notify: true }\n    liveness: { notify: true, interval: 20s }"));
     assert_in_order(&navigator, "web", "client");
     assert!(servers::get(port, "/hello").is_some(), "it answers at once");
@@ -172,13 +172,12 @@ managed_processes:
 "#,
     );
     let web = navigator.started("web");
-    let environment = std::fs::read_to_string(format!("/proc/{web}/environ")).expect("it runs");
-    let socket = environment.split('\0').find_map(|variable| variable.strip_prefix("NOTIFY_SOCKET=")).expect("its path");
-    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666)).expect("we are root");
+    let socket = navigator.variable(web, "NOTIFY_SOCKET");
+    std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o666)).expect("we are root");
     let flood = "import os, socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
                  os.setgid(64125); os.setuid(64125)\n\
                  for _ in range(300): s.sendto(b'READY=1', sys.argv[1])";
-    attempt(Command::new("python3").args(["-c", flood, socket])).expect("the socket is open");
+    attempt(Command::new("python3").args(["-c", flood, &socket])).expect("the socket is open");
     assert_eq!(navigator.count("Process ready", "web"), 0);
     // When this message of root is handled, all before it are.
     let sender = UnixDatagram::unbound().expect("a socket");
@@ -199,7 +198,7 @@ fn a_worker_never_connects_to_redis_before_it_is_ready() {
     }
     for _ in 0..cold_starts() {
         let site = Site::new();
-        let port = servers::free_port();
+        let port = ports::free_port();
         let mut navigator = site.start(&format!(
             r#"
 env: {{ REDIS_URL: "redis://127.0.0.1:{port}/0" }}
@@ -229,7 +228,7 @@ managed_processes:
 #[test]
 fn a_process_that_misses_its_ready_deadline_fails_with_the_reason() {
     let site = Site::new();
-    let port = servers::free_port();
+    let port = ports::free_port();
     let mut navigator = site.start(&format!(
         r"
 managed_processes:

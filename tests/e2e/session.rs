@@ -1,13 +1,13 @@
 //! What a person sees of a running navigator on a terminal of 100 columns.
 
-use crate::harness::{Site, servers, shown_on_terminal};
+use crate::harness::{Site, ports, shown_on_terminal};
 use std::process::Command;
 use std::thread;
 
 /// Runs navigator on a terminal until `holds`, and stops it. Returns what was shown, line by line, without colours.
 fn session(site: &Site, config: &str, what: &str, holds: impl FnMut() -> bool) -> Vec<String> {
     // The demonstration listens on it.
-    let port = servers::free_port().to_string();
+    let port = ports::free_port().to_string();
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_navigator"));
         site.surround(command.env("PORT", &port));

@@ -1,7 +1,7 @@
 //! The stack that navigator is for, with the real servers: Redis, PostgreSQL, a Sidekiq worker, Prometheus, and a web
 //! application under Puma.
 
-use crate::harness::{Navigator, Signal, Site, attempt, client, fixtures, servers};
+use crate::harness::{Navigator, Signal, Site, attempt, client, fixtures, ports, servers};
 use std::process::Command;
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ impl<'s> Stack<'s> {
         std::fs::create_dir(site.path("redis")).expect("the site can be written");
         create_database(site);
         site.write("navigator.yml", STACK);
-        let [redis, postgres, prometheus, web] = [(); 4].map(|()| servers::free_port());
+        let [redis, postgres, prometheus, web] = [(); 4].map(|()| ports::free_port());
         let servers = ["prometheus", "postgres"].map(servers::directory).join(":");
         let navigator = site
             .command(["navigator.yml"])

@@ -3,7 +3,7 @@
 use crate::harness::{Navigator, Signal, Site, leftovers, servers};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::ioctl_fionread;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -94,12 +94,7 @@ fn notification_sockets_have_lasting_paths() {
         format!("managed_processes:\n  - {{ name: {name}, command: sleep, args: ['3600'], ready: {{ notify: true }} }}\n")
     };
     let socket = |navigator: &Navigator<'_>, name: &str| {
-        let path = format!("/proc/{}/environ", navigator.started(name));
-        // The kernel lets navigator go on before it has told where the environment of the new program lies.
-        let socket = navigator.log().until("its environment", || {
-            let environment = fs::read_to_string(&path).expect("it runs");
-            environment.split('\0').find_map(|variable| variable.strip_prefix("NOTIFY_SOCKET=")).map(PathBuf::from)
-        });
+        let socket = PathBuf::from(navigator.variable(navigator.started(name), "NOTIFY_SOCKET"));
         (socket.parent().expect("a directory").to_owned(), socket)
     };
     let mut first = site.start(&announcing("web"));

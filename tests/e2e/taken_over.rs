@@ -3,6 +3,7 @@
 use crate::harness::entry::Event;
 use crate::harness::{Bystander, Navigator, Signal, Site, leftovers, report, servers, socket};
 use crate::killed::{FAMILY, both_families};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,10 +39,18 @@ fn statuses(site: &Site) -> BTreeMap<String, Value> {
 
 /// What must not change by a takeover.
 fn facts(site: &Site) -> BTreeMap<String, Value> {
-    const LASTING: [&str; 9] =
-        ["state", "pid", "generation", "restarts", "started_at", "last_exit", "reason", "stale", "entered_at"];
+    const LASTING: [&str; 7] = ["state", "pid", "generation", "restarts", "last_exit", "reason", "stale"];
     let of = |process: &Value| LASTING.iter().map(|key| ((*key).to_owned(), process[key].clone())).collect::<Value>();
     statuses(site).iter().map(|(name, process)| (name.clone(), of(process))).collect()
+}
+
+/// When each process was started and entered its state. The wall clock is read once for each answer, so a time is not exact.
+fn times(site: &Site) -> Vec<(String, Option<Timestamp>)> {
+    let time = |process: &Value, key: &str| process[key].as_str().map(|time| time.parse().expect("a time"));
+    let both = |(name, process): (String, Value)| {
+        ["started_at", "entered_at"].map(|key| (format!("{key} of {name}"), time(&process, key)))
+    };
+    statuses(site).into_iter().flat_map(both).collect()
 }
 
 /// A process that journals its life and says it.
@@ -73,7 +82,7 @@ fn processes_go_on_and_nothing_is_forgotten() {
     for name in ["db", "web"] {
         has_started(&first, name);
     }
-    let before = facts(&site);
+    let before = (facts(&site), times(&site));
     // The newest fact. A thread of its own records it.
     first.log().until("its record", || {
         let record = fs::read_to_string(socket::instance(&site).join("facts")).unwrap_or_default();
@@ -85,7 +94,12 @@ fn processes_go_on_and_nothing_is_forgotten() {
     assert_eq!(taken_over.field("names"), Some("crashed db off web"), "{}", second.log().describe());
     assert_eq!(taken_over.field("ended"), Some("0"));
     second.wait("the verdict", |event| event.message == "Configuration unchanged");
-    assert_eq!(facts(&site), before);
+    assert_eq!(facts(&site), before.0);
+    for ((what, then), (_, now)) in before.1.into_iter().zip(times(&site)) {
+        let moved = then.zip(now).map(|(then, now)| now.duration_since(then).unsigned_abs());
+        assert_eq!(then.is_some(), now.is_some(), "{what}");
+        assert!(moved.is_none_or(|moved| moved < Duration::from_millis(100)), "{what}: {then:?} {now:?}");
+    }
     assert!(socket::ask(&site, "GET", "/v1/status", "").json()["taken_over_at"].is_string());
     assert_eq!(second.count("Starting process", "task"), 0);
     let ended = second.ends();
@@ -326,10 +340,13 @@ fn neither_secrets_nor_descriptors_pass_to_another_life() {
     let (second, _) = next(&site);
     site.asks(&["restart", "web"], 0);
     let web = statuses(&site)["web"]["pid"].as_u64().expect("it runs");
-    let listed = fs::read_dir(format!("/proc/{web}/fd")).expect("it runs");
-    let mut descriptors: Vec<u32> = listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    descriptors.sort_unstable();
-    assert_eq!(descriptors, [0, 1, 2]);
+    // At its start it opens its libraries for a moment.
+    second.log().until("its three descriptors and no other", || {
+        let listed = fs::read_dir(format!("/proc/{web}/fd")).expect("it runs");
+        let mut descriptors: Vec<u32> = listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+        descriptors.sort_unstable();
+        (descriptors == [0, 1, 2]).then_some(())
+    });
     let state = socket::instance(&site);
     for name in ["runs", "facts", "id"] {
         let text = String::from_utf8_lossy(&fs::read(state.join(name)).expect("it is there")).into_owned();

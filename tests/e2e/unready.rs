@@ -1,6 +1,6 @@
 //! A dependency that never becomes ready: only its dependents wait, and a save of the file fixes it.
 
-use crate::harness::{Navigator, Signal, Site, servers};
+use crate::harness::{Navigator, Signal, Site, ports};
 
 /// `db` never becomes ready, `web` and `mail` depend on it, and the others don't.
 fn configuration(ready: &str) -> String {
@@ -50,7 +50,7 @@ fn status_says(site: &Site, navigator: &Navigator<'_>, name: &str, expected: &st
 #[test]
 fn a_corrected_probe_starts_the_waiting_dependents() {
     let site = Site::new();
-    let port = servers::free_port();
+    let port = ports::free_port();
     let mut navigator = site.start(&configuration(&format!("{{tcp: \"127.0.0.1:{port}\"}}")));
     assert_independent_processes_run(&navigator);
     let db = navigator.started("db");
@@ -73,7 +73,7 @@ fn a_corrected_probe_starts_the_waiting_dependents() {
 #[test]
 fn a_process_that_missed_its_deadline_is_started_again_with_a_corrected_probe() {
     let site = Site::new();
-    let port = servers::free_port();
+    let port = ports::free_port();
     let mut navigator = site.start(&configuration(&format!("{{tcp: \"127.0.0.1:{port}\", deadline: 300ms}}")));
     assert_independent_processes_run(&navigator);
     let failed = navigator.event("Process failed", "db");
@@ -91,7 +91,7 @@ fn a_process_that_missed_its_deadline_is_started_again_with_a_corrected_probe() 
 #[test]
 fn shutdown_works_while_a_process_waits_for_its_dependency() {
     let site = Site::new();
-    let port = servers::free_port();
+    let port = ports::free_port();
     let mut navigator = site.start(&configuration(&format!("{{tcp: \"127.0.0.1:{port}\"}}")));
     assert_independent_processes_run(&navigator);
     navigator.signal(Signal::TERM);

@@ -1,6 +1,6 @@
 //! Watched files: another content reloads or restarts the process that reads them, and nothing else does.
 
-use crate::harness::{Navigator, Signal, Site, servers};
+use crate::harness::{Navigator, Signal, Site, ports, servers};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -97,7 +97,7 @@ fn nginx_reloads_a_changed_configuration_without_losing_a_request() {
         return;
     }
     let site = Site::new();
-    let port = servers::free_port();
+    let port = ports::free_port();
     site.write("nginx/nginx.conf", &nginx(&site, port, "one"));
     let mut navigator = site.start(&format!(
         r#"

@@ -238,8 +238,8 @@ pub(crate) const BUGS: &[Bug] = &[
     },
     Bug {
         title: "late news of files that are no longer watched counts",
-        code: "if self.desired.get(name).is_none_or(|entry| «entry.spec.watch != content.watch») {",
-        instead: "false",
+        code: "let Some(entry) = self.desired.get(name).filter(|entry| «entry.spec.watch == content.watch») else {",
+        instead: "true",
     },
     Bug {
         title: "a completed task never reads its files again",

@@ -290,9 +290,9 @@ impl Facts {
     /// Takes what the files of a process contain, if these are still the ones that it watches.
     fn look(&mut self, now: Time, process: usize, content: &Content) {
         let in_file = self.in_file(process).is_some_and(|spec| spec.watch == content.watch);
-        if self.spec(process).is_none_or(|spec| spec.watch != content.watch) {
+        let Some(spec) = self.spec(process).filter(|spec| spec.watch == content.watch).cloned() else {
             return self.look_apart(process, content, in_file);
-        }
+        };
         let mut changed = false;
         let known = &mut self.processes[process];
         if known.files.as_ref().is_some_and(|files| files.watch == content.watch && files.files != content.files) {
@@ -300,8 +300,9 @@ impl Facts {
             changed = true;
         }
         known.files = Some(content.clone());
-        let runs = self.runs.iter_mut().filter(|run| run.process == process).map(|run| &mut run.read);
-        for read in runs.chain(known.past.as_mut().map(|past| &mut past.read)) {
+        let runs = self.runs.iter_mut().filter(|run| run.process == process).map(|run| (&run.spec, &mut run.read));
+        let past = known.past.as_mut().map(|past| (&past.spec, &mut past.read));
+        for (_, read) in runs.chain(past).filter(|(read_by, _)| read_by.exec == spec.exec) {
             let former = read.take();
             let mut all = content.clone();
             for (path, now) in &mut all.files {

@@ -85,7 +85,7 @@ impl Facts {
                 again = again.or(run.asked.take().map(|asked| asked.why));
                 // With what is there now, it goes on.
                 (run.taken_over, run.bound) = (newest, (newest, now));
-                run.read = files.clone().filter(|files| files.watch == run.spec.watch);
+                run.read = read_now(run.read.take(), files.as_ref(), &in_force);
             }
         }
         let goes_further = in_force.exec != former.exec;
@@ -117,7 +117,7 @@ impl Facts {
                 self.runs.iter_mut().filter(|run| run.process == other && run.undisturbed() && run.spec.exec == in_force.exec)
             {
                 (run.taken_over, run.bound) = (newest, (newest, now));
-                run.read = files.clone().filter(|files| files.watch == run.spec.watch);
+                run.read = read_now(run.read.take(), files.as_ref(), &in_force);
             }
             let known = &mut self.processes[other];
             (known.trying_since, known.causes) = (None, known.causes + 1);
@@ -235,4 +235,9 @@ impl Run {
     pub(crate) fn steady(&self, now: Time) -> bool {
         self.ready.is_some_and(|since| now >= since + self.spec.stable)
     }
+}
+
+/// What a run that goes on with this definition counts as having read: what its files contain, as far as that is known.
+fn read_now(read: Option<Content>, files: Option<&Content>, in_force: &Spec) -> Option<Content> {
+    files.cloned().filter(|files| files.watch == in_force.watch).or(read.filter(|read| read.watch == in_force.watch))
 }

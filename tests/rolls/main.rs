@@ -40,7 +40,7 @@ fn servers(test: &str) -> impl Iterator<Item = &'static Server> {
 
 /// A TCP port and a path, for one run each.
 fn targets(site: &Site) -> [Target; 2] {
-    [Target::Tcp(harness::servers::free_port()), Target::Unix(site.path("web.sock"))]
+    [Target::Tcp(harness::ports::free_port()), Target::Unix(site.path("web.sock"))]
 }
 
 /// Saves the file over and over while clients ask.

@@ -11,6 +11,8 @@ mod host;
 mod inherited;
 mod output;
 mod panics;
+#[path = "../e2e/harness/ports.rs"]
+mod ports;
 mod probes;
 mod records;
 mod refused;

@@ -1,6 +1,7 @@
 //! Readiness and liveness by probes, against test servers that answer well, badly, or not at all.
 
 use crate::host::{Host, on_host, script};
+use crate::ports::free_port;
 use crate::server::Server;
 use reconcile::event::{Action, Event, RunId};
 use reconcile::spec::{Http, Liveness, Probe, ReadyTiming, Spec};
@@ -12,10 +13,6 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
-
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free").port()
-}
 
 /// A process that only runs.
 fn idle(name: &str) -> Spec {
@@ -78,7 +75,7 @@ fn a_failed_http_probe_says_why() {
             host.unready(run, why).await;
             end(host, run).await;
         }
-        let run = host.spawn(with_ready(idle("web"), http(&format!("http://127.0.0.1:{}/", closed_port()))));
+        let run = host.spawn(with_ready(idle("web"), http(&format!("http://127.0.0.1:{}/", free_port()))));
         host.unready(run, "connection refused").await;
         end(host, run).await;
         let mut slow = with_ready(idle("web"), http(&Server::silent().url()));
@@ -118,7 +115,7 @@ fn configured_statuses_headers_host_names_and_ipv6_are_used() {
 #[test]
 fn a_port_that_opens_later_makes_it_ready() {
     on_host("tcp", async |host| {
-        let port = closed_port();
+        let port = free_port();
         let address = format!("127.0.0.1:{port}");
         let run = host.spawn(with_ready(idle("redis"), Probe::Tcp(address.as_str().into())));
         host.unready(run, "connection refused").await;
@@ -246,7 +243,7 @@ fn an_update_changes_how_a_run_is_probed() {
 
         // It stays ready: one failure of the new probe is not enough.
         host.forget();
-        let mut spec = with_ready(spec, Probe::Tcp(format!("127.0.0.1:{}", closed_port()).as_str().into()));
+        let mut spec = with_ready(spec, Probe::Tcp(format!("127.0.0.1:{}", free_port()).as_str().into()));
         let liveness = Liveness {
             probe: Some(http(&refusing.url())),
             interval: Duration::from_millis(20),

@@ -8,6 +8,8 @@ use reconcile::text::Text;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
 
 /// Starts a process, and returns what is recorded of it.
 async fn start(host: &mut Host, spec: Spec) -> (RunId, Pid, Started) {
@@ -22,6 +24,19 @@ async fn start(host: &mut Host, spec: Spec) -> (RunId, Pid, Started) {
     (run, pid, started.next_back().expect("it is recorded before it counts as started"))
 }
 
+/// The value of a variable in the environment of this process.
+async fn variable(pid: Pid, name: &str) -> String {
+    loop {
+        let environment = fs::read_to_string(format!("/proc/{}/environ", pid.0)).expect("it runs");
+        let mut variables = environment.split('\0').filter_map(|variable| variable.split_once('='));
+        if let Some((_, value)) = variables.find(|(found, _)| *found == name) {
+            return value.to_owned();
+        }
+        // Until it has taken up its program, the kernel shows another environment or none. The whole test has a timeout.
+        sleep_until(Instant::now() + Duration::from_millis(1)).await;
+    }
+}
+
 #[test]
 fn a_start_is_recorded_with_what_connects_it_to_navigator() {
     on_host("record", async |host| {
@@ -33,10 +48,7 @@ fn a_start_is_recorded_with_what_connects_it_to_navigator() {
         let pipe = |number| fs::read_link(format!("/proc/{pid}/fd/{number}", pid = pid.0)).expect("it is open");
         let recorded = web.pipes.expect("they are read").map(|inode| PathBuf::from(format!("pipe:[{inode}]")));
         assert_eq!(recorded, [pipe(1), pipe(2)]);
-        let environment = fs::read(format!("/proc/{}/environ", pid.0)).expect("it runs");
-        let mut variables = environment.split(|&byte| byte == 0);
-        let socket = variables.find_map(|variable| variable.strip_prefix(b"NOTIFY_SOCKET="));
-        assert_eq!(web.notify.as_deref().map(str::as_bytes), socket);
+        assert_eq!(web.notify, Some(variable(pid, "NOTIFY_SOCKET").await));
         let user = fs::metadata(format!("/proc/{}", pid.0)).expect("it runs").uid();
         assert_eq!((web.uid, user == 0), (Some(user), false), "the user of its program");
 

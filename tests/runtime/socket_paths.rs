@@ -1,7 +1,8 @@
 //! Held sockets at paths, and what programs do to them.
 
 use crate::host::{Host, on_host};
-use crate::sockets::{answer, at_path, changes, connect, end, free_port, hold_well, own_server, perl, refusal, server, tcp};
+use crate::ports::free_port;
+use crate::sockets::{answer, at_path, changes, connect, end, hold_well, own_server, perl, refusal, server, tcp};
 use reconcile::event::{Event, ExitStatus};
 use reconcile::socket::{Address, Listener, SocketChange};
 use std::fs;

@@ -1,6 +1,7 @@
 //! Sockets that navigator holds: opened before a start, passed to programs, and closed when no process wants them.
 
 use crate::host::{Host, on_host, script};
+use crate::ports::free_port;
 use reconcile::event::{Action, Event, ExitStatus, Pid, Refusal, RunId};
 use reconcile::socket::{Address, Listener, SocketChange};
 use reconcile::spec::{Announce, Liveness, Probe, SignalOrCommand, Spec};
@@ -9,12 +10,6 @@ use std::io::{ErrorKind, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
-
-/// A port that is free now.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("it is bound").port()
-}
 
 fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()

@@ -62,9 +62,10 @@ fn a_start_that_hangs_does_not_block_the_recording_of_ends() {
 /// A program, and a process that has a lease on it (`F_SETLEASE` in `fcntl(2)`): until that is stopped, an exec of it hangs.
 pub(crate) async fn hanging(host: &mut Host) -> (PathBuf, RunId) {
     let (program, held) = (host.directory.join("program"), host.fifo("held"));
-    fs::copy("/bin/sleep", &program).expect("a program of the test's own");
     let lease = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/e2e/lease.pl");
-    let holder = host.spawn(script("holder", &format!("exec {lease} {} > {}", program.display(), held.display())));
+    // The copy is made by a process: a file that a thread of the test writes may be open in a child that is just being started.
+    let (copied, told) = (program.display(), held.display());
+    let holder = host.spawn(script("holder", &format!("cp /bin/sleep {copied} && exec {lease} {copied} > {told}")));
     host.read_fifo(&held).await;
     (program, holder)
 }

@@ -9,6 +9,7 @@ pub(crate) mod entry;
 pub(crate) mod leftovers;
 pub(crate) mod log;
 mod navigator;
+pub(crate) mod ports;
 pub(crate) mod servers;
 mod site;
 pub(crate) mod socket;

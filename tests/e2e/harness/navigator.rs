@@ -5,6 +5,7 @@ use super::leftovers::{self, Process};
 use super::log::{Line, Log, Stream};
 use super::{Signal, Site, client, report};
 use std::collections::BTreeSet;
+use std::fs;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,7 +35,7 @@ impl<'s> Navigator<'s> {
 
     /// A number that the kernel tells of navigator in `/proc/PID/status`: sizes are in kilobytes.
     pub(crate) fn status(&self, field: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).expect("the kernel tells");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
@@ -123,6 +124,16 @@ impl<'s> Navigator<'s> {
     #[track_caller]
     pub(crate) fn started(&self, name: &str) -> u32 {
         self.event("Process started", name).pid()
+    }
+
+    /// The value of a variable in the environment of this process.
+    pub(crate) fn variable(&self, pid: u32, name: &str) -> String {
+        // The kernel lets navigator go on before it shows the environment of the new program.
+        self.log().until(&format!("`{name}` of {pid}"), || {
+            let environment = fs::read_to_string(format!("/proc/{pid}/environ")).expect("it runs");
+            let mut variables = environment.split('\0').filter_map(|variable| variable.split_once('='));
+            variables.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+        })
     }
 
     pub(crate) fn count(&self, message: &str, name: &str) -> usize {

@@ -6,7 +6,7 @@
 use super::{attempt, report};
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -67,13 +67,6 @@ fn skip(test: &str, reason: &str) -> bool {
         writeln!(file, "{line}").expect("NAVIGATOR_SKIP_LOG can be written");
     }
     false
-}
-
-/// A port that nobody uses. Somebody else could take it before the server does; the kernel hands out numbers in such a
-/// way that it nearly never happens.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("a bound socket has an address").port()
 }
 
 /// The answer of a web server on this machine; `None` until it gives one.

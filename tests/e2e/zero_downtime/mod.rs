@@ -11,7 +11,7 @@ mod taken_over;
 mod load;
 
 use crate::harness::entry::Event;
-use crate::harness::{Navigator, Site, servers, socket};
+use crate::harness::{Navigator, Site, ports, socket};
 use load::Target;
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ fn rolling(target: &Target, version: u32, options: &str, more: &str) -> String {
 }
 
 fn tcp() -> Target {
-    Target::Tcp(servers::free_port())
+    Target::Tcp(ports::free_port())
 }
 
 /// A TCP port and a path.

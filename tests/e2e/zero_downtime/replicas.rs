@@ -2,7 +2,7 @@
 
 use super::load::Load;
 use super::{rolling, save, tcp};
-use crate::harness::{Navigator, Site, servers, socket};
+use crate::harness::{Navigator, Site, ports, socket};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -186,11 +186,8 @@ managed_processes:
 #[test]
 fn a_replica_that_needs_the_port_of_its_former_run_is_put_back_with_the_way_out() {
     let site = Site::new();
-    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let base = (0..1_000)
-        .map(|_| servers::free_port() / 10)
-        .find(|base| *base >= 103 && is_free(base * 10 + 1) && is_free(base * 10 + 2));
-    let port = format!("{}${{NAVIGATOR_REPLICA}}", base.expect("some ports are free"));
+    let base = ports::free_port() / 10;
+    let port = format!("{base}${{NAVIGATOR_REPLICA}}");
     let text = |release, surge| {
         with_own_port(&port, release, &format!("    replicas: 2\n    rolling: {{stable: 50ms, surge: {surge}}}"))
     };
@@ -201,9 +198,8 @@ fn a_replica_that_needs_the_port_of_its_former_run_is_put_back_with_the_way_out(
     let put_back = navigator.event("Process put back", "web:1");
     let reason = put_back.field("reason").expect("it has one");
     let hint = format!(
-        "put back: exit status 1 before it was ready (generation 2); the old run has bound 127.0.0.1:{}1: if the new one needs that \
-         too, write `rolling: {{surge: 0}}`",
-        base.expect("some ports are free")
+        "put back: exit status 1 before it was ready (generation 2); the old run has bound 127.0.0.1:{base}1: if the new one needs that \
+         too, write `rolling: {{surge: 0}}`"
     );
     assert_eq!(reason, hint);
     assert!(waited.stderr().replace('\n', " ").contains("write `rolling: {surge: 0}`"), "{}", waited.stderr());
@@ -219,7 +215,7 @@ fn a_replica_that_needs_the_port_of_its_former_run_is_put_back_with_the_way_out(
 #[test]
 fn a_program_that_binds_its_own_port_is_put_back_with_the_way_out() {
     let site = Site::new();
-    let port = servers::free_port().to_string();
+    let port = ports::free_port().to_string();
     // That it rolls is known only later.
     let navigator = serving_alone(&site, &with_own_port(&port, 1, "").replace("on_change: rolling", "on_change: restart"));
     save(&site, &navigator, &with_own_port(&port, 1, ""));
