@@ -1,7 +1,7 @@
 //! Navigator keeps the processes on a host in sync with a YAML file.
 //!
 //! The layers, from bottom to top: `reconcile` (the pure core, its own crate), [`config`] (text to desired state), [`journal`]
-//! (persistent records of runs), [`signals`] and [`terminal`] (text output), [`source`] and [`runtime`] (files and the
+//! (persistent records of runs), [`schedule`], [`signals`] and [`terminal`] (text output), [`source`] and [`runtime`] (files and the
 //! operating system), [`supervisor`] (the loop), [`control`] (how commands find and ask an instance), [`cli`] (the command
 //! line). A layer imports only lower ones.
 
@@ -15,6 +15,7 @@ pub mod journal;
 mod path_text;
 mod paths;
 pub mod runtime;
+pub mod schedule;
 pub mod signals;
 pub mod snapshot;
 pub mod source;

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floor of each room: a module at the top of `src/`. A room imports rooms of lower floors only.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("cli", 6),
     ("control", 5),
     ("supervisor", 4),
@@ -27,6 +27,7 @@ const FLOORS: [(&str, u8); 17] = [
     ("error_text", 0),
     ("path_text", 0),
     ("paths", 0),
+    ("schedule", 0),
     ("signals", 0),
     ("suggest", 0),
     ("sys", 0),

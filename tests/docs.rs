@@ -241,7 +241,8 @@ fn takes(key: &ConfigKey) -> String {
         ValueShape::Address => "`HOST:PORT`".to_owned(),
         ValueShape::Socket => "`HOST:PORT`, path or `@name`".to_owned(),
         ValueShape::Sockets(_) => "address, list of addresses, or map, see below".to_owned(),
-        ValueShape::Schedule => "cron expression".to_owned(),
+        ValueShape::Cron => "cron expression".to_owned(),
+        ValueShape::CronOrPart(_) => "cron expression, or map, see below".to_owned(),
         ValueShape::Bool => "`true` or `false`".to_owned(),
         ValueShape::BoolOrPart(_) => "`true`, `false`, or map, see below".to_owned(),
         ValueShape::BoolOrNames => "`true`, `false`, or list of names".to_owned(),
@@ -318,6 +319,7 @@ fn parts(key: &ConfigKey) -> Vec<ConfigKey> {
     match key.shape {
         ValueShape::Part(keys)
         | ValueShape::DelayOrPart(keys)
+        | ValueShape::CronOrPart(keys)
         | ValueShape::Choice(_, keys)
         | ValueShape::Edges(keys)
         | ValueShape::Sockets(keys)

@@ -55,6 +55,8 @@ fn is_as_promised(key: &ConfigKey, plan: &str) -> bool {
     };
     match key.change {
         ChangeEffect::Restart => signs == "±±" && steps.iter().all(is_named),
+        // A task that waits for its date has no run that could take it over.
+        ChangeEffect::InPlace if key.name == "schedule" => signs.is_empty() && plan.ends_with("1 updated\n"),
         ChangeEffect::InPlace => signs == "~" && steps.iter().all(is_named),
         ChangeEffect::StartsOrStops => signs == "-" || signs == "+",
         ChangeEffect::AnotherProcess => signs == "-+",

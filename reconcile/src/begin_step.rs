@@ -74,6 +74,12 @@ impl Engine {
             }
             Step::Update(id) => self.begin_update(now, id, outcome),
             Step::Reload(id, why) => self.begin_reload(id, why, outcome),
+            Step::CallOnDate(name) => {
+                if let Some(process) = self.observed.process_mut(&name) {
+                    process.serve_date(now);
+                    process.request_start(Reason::Scheduled);
+                }
+            }
             Step::CountDelay(name) => self.observed.process_or_new(&name).due_since = Some(now),
             Step::ForgetDelay(name) => {
                 if let Some(process) = self.observed.process_mut(&name) {
@@ -134,6 +140,7 @@ impl Engine {
         let rest = resting_state(Some(process), &spec);
         let reason = start_reason(process, &spec);
         process.tried = true;
+        process.serve_date(now);
         let kept = process.runs.iter_mut().rev().find(|run| run.is_undisturbed());
         let replaces = kept.map(|run| {
             // This run is the one that serves now, even if it had yet to replace another one itself.

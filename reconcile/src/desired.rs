@@ -4,6 +4,7 @@
 //! are kept apart, in [`crate::orders`].
 
 use crate::graph::Graph;
+pub use crate::invalid_desired::InvalidDesired;
 use crate::merge_lookup::MergeLookup;
 use crate::replica::{Replica, bounds};
 use crate::rollback::Rollback;
@@ -12,7 +13,6 @@ use crate::text::{Name, Text};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Desired {
     users: Box<[Option<Text>]>,
     /// The entries that are restarted along with a dependency, in the order of `order`.
     followers: Box<[usize]>,
+    /// The entries with a schedule.
+    scheduled: Box<[usize]>,
     /// Whether any entry names a dependency, or is one of several replicas.
     names_dependencies: bool,
     /// Whether any entry comes after another by its place in the list.
@@ -101,66 +103,6 @@ pub struct ResolvedDependency {
     pub restart: bool,
     /// See [`crate::spec::Dependency::required`].
     pub required: bool,
-}
-
-/// Why definitions are not valid together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InvalidDesired {
-    /// Two definitions have one name; their places in the list given to [`Desired::new`].
-    Duplicate {
-        /// The name.
-        name: Name,
-        /// The place of the first.
-        first: usize,
-        /// The place of the other.
-        second: usize,
-    },
-    /// A dependency names no process.
-    Unknown {
-        /// The process that depends on it.
-        name: Name,
-        /// The unknown dependency.
-        dependency: Name,
-    },
-    /// A process depends on itself.
-    Itself {
-        /// Its name.
-        name: Name,
-    },
-    /// A managed process depends on an application, which comes after every managed process.
-    Backwards {
-        /// The managed process.
-        name: Name,
-        /// The application.
-        dependency: Name,
-    },
-    /// Each of these depends on the next, and the last on the first.
-    Cycle(Vec<Name>),
-}
-
-impl fmt::Display for InvalidDesired {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            InvalidDesired::Duplicate { name, .. } => write!(f, "duplicate process name `{name}`"),
-            InvalidDesired::Unknown { name, dependency } => {
-                write!(f, "unknown process `{dependency}` in `depends_on` of `{name}`")
-            }
-            InvalidDesired::Itself { name } => write!(f, "process `{name}` depends on itself"),
-            InvalidDesired::Backwards { name, dependency } => {
-                write!(
-                    f,
-                    "managed process `{name}` depends on application `{dependency}`, which starts after every managed process"
-                )
-            }
-            InvalidDesired::Cycle(names) => {
-                f.write_str("dependency cycle: ")?;
-                for name in names {
-                    write!(f, "`{name}` → ")?;
-                }
-                write!(f, "`{}`", names[0])
-            }
-        }
-    }
 }
 
 impl Desired {
@@ -252,12 +194,14 @@ impl Desired {
         }
         let follows = |index: &usize| entries[*index].needs.iter().any(|need| need.restart);
         let followers = order.iter().copied().filter(follows).collect();
+        let scheduled = (0..entries.len()).filter(|index| entries[*index].spec.schedule.is_some()).collect();
         let is_list = entries.iter().any(|entry| !entry.after.is_empty());
         Ok(Desired {
             entries,
             order: order.into(),
             users,
             followers,
+            scheduled,
             names_dependencies,
             is_list,
             shutdown_timeout,
@@ -303,6 +247,7 @@ impl Desired {
             order: Box::default(),
             users: Box::default(),
             followers: Box::default(),
+            scheduled: Box::default(),
             names_dependencies: false,
             is_list: false,
             shutdown_timeout: Desired::SHUTDOWN_TIMEOUT,
@@ -353,6 +298,11 @@ impl Desired {
     /// The entries that are restarted along with a dependency, each after everything that it comes after.
     pub(crate) fn followers(&self) -> &[usize] {
         &self.followers
+    }
+
+    /// The entries with a schedule.
+    pub(crate) fn scheduled(&self) -> &[usize] {
+        &self.scheduled
     }
 
     /// Whether any process names a dependency, or is one of several replicas. If not, the list alone gives the order.

@@ -5,6 +5,7 @@
 pub use crate::content::Content;
 
 use crate::desired::Desired;
+use crate::schedule::NextDate;
 use crate::socket::{Listener, SocketChange};
 use crate::spec::{Signal, SignalOrCommand, Spec, StopScope};
 use crate::text::{Name, Text};
@@ -89,6 +90,13 @@ pub enum Event {
         name: Name,
         /// What they contain now.
         content: Content,
+    },
+    /// The next date of a schedule: once for each definition and after each date that was served, and again when the clock was set.
+    NextDate {
+        /// The process.
+        name: Name,
+        /// The date.
+        next: NextDate,
     },
     /// The outcome of an [`Action::Hold`].
     Held {
@@ -245,7 +253,12 @@ impl Event {
     /// The run that it is about, if it is about one.
     pub fn run(&self) -> Option<RunId> {
         match self {
-            Event::Wanted(_) | Event::Order(_) | Event::Content { .. } | Event::Held { .. } | Event::Socket { .. } => None,
+            Event::Wanted(_)
+            | Event::Order(_)
+            | Event::Content { .. }
+            | Event::NextDate { .. }
+            | Event::Held { .. }
+            | Event::Socket { .. } => None,
             Event::Spawned { run, .. }
             | Event::NotSpawned { run, .. }
             | Event::Ready { run }

@@ -4,6 +4,7 @@
 
 use crate::human_duration::HumanDuration;
 use crate::replica::Replica;
+use crate::schedule::Schedule;
 use crate::socket::Listener;
 use crate::spec::{
     Announce, Condition, Dependency, Drain, InheritEnv, Limit, Liveness, OnChange, OnWatch, Output, OutputFiles, Probe,
@@ -251,6 +252,16 @@ impl Fields {
             },
         );
         self.add_upkeep("rolling.stable", HumanDuration(spec.stable).to_string());
+        match spec.schedule.as_deref() {
+            None => {}
+            Some(Schedule::Every(interval)) => self.add_upkeep("schedule.every", HumanDuration(*interval).to_string()),
+            Some(Schedule::Cron { expression, timezone }) => {
+                self.add("schedule.cron", expression.clone(), false);
+                if let Some(zone) = timezone {
+                    self.add("schedule.timezone", zone.clone(), false);
+                }
+            }
+        }
         if let Some(replica) = &spec.replica {
             self.add_upkeep("rolling.surge", replica.surge.to_string());
         }

@@ -47,6 +47,7 @@ impl Engine {
             }
             Event::Reloaded { run, failure } => self.fold_reloaded(run, failure, reports),
             Event::Content { name, content } => self.fold_content(now, &name, content),
+            Event::NextDate { name, next } => self.fold_next_date(&name, next),
             Event::Held { name, listeners, refusal } => self.fold_held(now, &name, &listeners, refusal),
             Event::Socket { name, address, what } => self.fold_socket(name, address, what, reports),
             Event::SocketsKept { run, by } => self.fold_sockets_kept(run, by, reports),
@@ -136,6 +137,10 @@ impl Engine {
             if before.is_some_and(|before| before.exec != wanted.exec) {
                 // The new definition has a readiness deadline of its own.
                 process.replacing_since = None;
+            }
+            // A date that came meanwhile isn't made up for.
+            if !self.orders.enable(wanted) || orders_lifted.contains(name) {
+                process.next_date = None;
             }
             match before {
                 _ if !self.orders.enable(wanted) => {
@@ -411,7 +416,7 @@ impl Engine {
                     RestingState::Failed => {
                         reports.push(report(TransitionKind::Failed(past.why.clone())));
                     }
-                    RestingState::Completed | RestingState::Fresh => {}
+                    RestingState::Completed | RestingState::Fresh | RestingState::Dated => {}
                 }
             }
             // The stop of one run doesn't count as the end of another run beside it.

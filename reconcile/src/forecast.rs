@@ -164,7 +164,10 @@ pub fn forecast(engine: &Engine, now: Time, wanted: &Desired) -> Option<Forecast
                 effects.push(effect(EffectKind::Stop, stopped().unwrap_or(usual), &[]));
             }
             ChangeClass::Replace(fields) => {
-                let (kind, why) = kind_and_reason(own).unwrap_or_else(|| (EffectKind::Restart, Reason::Changed(tops(fields))));
+                // A scheduled task that doesn't run is not started for it.
+                let is_scheduled = wanted.get(name).is_some_and(|entry| entry.spec.schedule.is_some());
+                let usual = if is_scheduled { EffectKind::Update } else { EffectKind::Restart };
+                let (kind, why) = kind_and_reason(own).unwrap_or_else(|| (usual, Reason::Changed(tops(fields))));
                 effects.push(effect(kind, why, fields));
             }
             ChangeClass::Update(fields) => {

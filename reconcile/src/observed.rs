@@ -3,11 +3,13 @@
 //! There is no "restarting", "backing off" or "failed" here. [`crate::plan`] and [`crate::state`] derive those from the facts and
 //! the definitions.
 
-use crate::backoff::{Streak, WatchRestarts};
+use crate::backoff::WatchRestarts;
 use crate::event::{Content, ExitStatus, Pid, RunId};
 use crate::merge_lookup::MergeLookup;
+pub use crate::past::Past;
 use crate::plan::{Block, Dirty, is_same};
 use crate::reason::Reason;
+use crate::schedule::{NextDate, WallDate};
 use crate::socket::HeldSockets;
 use crate::spec::Spec;
 use crate::text::Name;
@@ -68,6 +70,10 @@ pub struct ProcessFacts {
     pub sockets: Option<Box<HeldSockets>>,
     /// The dependency that doesn't come by itself for which its start was reported to wait.
     pub stalled: Option<(Name, Block)>,
+    /// The next date of its schedule that no start has served.
+    pub next_date: Option<Box<NextDate>>,
+    /// The last date that was served.
+    pub served_date: Option<WallDate>,
 }
 
 impl From<ProcessFacts> for ObservedProcess {
@@ -187,40 +193,11 @@ pub struct Stopping {
     pub told: Time,
 }
 
-/// How a run ended.
-#[derive(Clone, Debug)]
-pub struct Past {
-    /// The run.
-    pub run: RunId,
-    /// The definition it ran.
-    pub spec: Arc<Spec>,
-    /// How its main process ended.
-    pub status: ExitStatus,
-    /// When its main process ended.
-    pub at: Time,
-    /// Why it ended.
-    pub why: Reason,
-    /// How often in a row the process ended by itself. `None`: this end was not by itself, or is forgiven.
-    pub streak: Option<Streak>,
-    /// The content of the files that it watches when it last read them.
-    pub content: Option<Content>,
-}
-
 impl Past {
     /// Whether it counts more than the stop of another run: it is of a newer run, or of one that ended by itself while the other
     /// was there.
     pub(crate) fn outweighs_stop_of(&self, other: &Run) -> bool {
         self.run > other.id || (self.streak.is_some() && self.at > other.begun)
-    }
-
-    /// Whether it exited successfully by this definition, and wasn't stopped for a failure.
-    pub fn succeeded(&self, spec: &Spec) -> bool {
-        self.status.is_success(spec) && !self.why.is_failure()
-    }
-
-    /// Whether its program wasn't there to be started.
-    pub(crate) fn was_missing(&self) -> bool {
-        matches!(&self.status, ExitStatus::NotStarted(why) if why.is_missing())
     }
 }
 

@@ -52,7 +52,7 @@ impl Engine {
                 _ => None,
             },
             Block::Failed | Block::BackingOff => self.status(on).map(|status| status.reason.to_string()),
-            Block::Disabled | Block::StoppedByHand | Block::Ended | Block::Stuck | Block::Unready => None,
+            Block::Disabled | Block::StoppedByHand | Block::Ended | Block::Scheduled | Block::Stuck | Block::Unready => None,
         };
         Some(deeper.map_or_else(|| waiting.to_string(), |deeper| format!("{waiting}: {deeper}")))
     }
@@ -63,6 +63,7 @@ fn relative_to(waiting: &Waiting, now: Time) -> String {
     match waiting {
         Waiting::Delay(until) => format!("starts in {}", rounded(until.since(now))),
         Waiting::Backoff(until) => format!("next start in {}", rounded(until.since(now))),
+        Waiting::Date(at) => format!("next run in {}", rounded(at.since(now))),
         Waiting::Drain(until, signal) => format!("draining, {} until {signal}", rounded(until.since(now))),
         Waiting::Grace(until) => format!("is killed in {} if it has not stopped", rounded(until.since(now))),
         Waiting::Readiness { until: Some(until), why } => {
@@ -100,6 +101,7 @@ impl Block {
             Block::Failed => "failed",
             Block::BackingOff => "backing off",
             Block::Ended => "ended",
+            Block::Scheduled => "scheduled, and has not completed yet",
             Block::Stuck => "itself blocked",
             Block::Unready => "not ready again within its deadline",
         }
@@ -123,6 +125,7 @@ impl fmt::Display for Waiting {
             Waiting::Order(name) => write!(f, "waits for {name}, which comes before it"),
             Waiting::Delay(until) => write!(f, "delayed until {until}"),
             Waiting::Backoff(until) => write!(f, "backs off until {until}"),
+            Waiting::Date(at) => write!(f, "runs at {at}"),
             Waiting::Removed(name) => write!(f, "waits for {name}, which is no longer to run, to be gone"),
             Waiting::Sockets(None) => f.write_str("waits for its sockets"),
             Waiting::Sockets(Some(why)) => why.fmt(f),

@@ -34,6 +34,8 @@ pub enum Reason {
     StartedByHand,
     /// An operator restarted it.
     RestartedByHand,
+    /// A date of its schedule has come.
+    Scheduled,
     /// It ended by itself, or could not be started.
     Ended(ExitStatus),
     /// It was not ready within this time; with the last failure of its probe.
@@ -96,6 +98,7 @@ impl fmt::Display for Reason {
             Reason::StoppedByHand => f.write_str("stopped by hand"),
             Reason::StartedByHand => f.write_str("started by hand"),
             Reason::RestartedByHand => f.write_str("restarted by hand"),
+            Reason::Scheduled => f.write_str("scheduled"),
             Reason::Ended(status) => status.fmt(f),
             Reason::Unready(deadline, None) => write!(f, "not ready within {}", HumanDuration(*deadline)),
             Reason::Unready(deadline, Some(why)) => write!(f, "not ready within {}: {why}", HumanDuration(*deadline)),

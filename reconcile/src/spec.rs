@@ -4,9 +4,11 @@
 //! which a run takes over in place. So "must it restart?" is one `==`.
 
 use crate::replica::Replica;
+use crate::schedule::Schedule;
 use crate::socket::Listener;
 use crate::text::{Name, Text};
 use crate::variables::Variables;
+pub use crate::variables::{InheritEnv, VariableNames};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -59,6 +61,8 @@ pub struct Spec {
     pub stable: Duration,
     /// Which of several equal processes it is.
     pub replica: Option<Replica>,
+    /// When a task runs; `None`: once, as soon as it is wanted.
+    pub schedule: Option<Box<Schedule>>,
 }
 
 /// The identity of a process: everything that can't be changed while its program runs.
@@ -98,36 +102,6 @@ pub struct Exec {
     pub oom_score_adj: Option<i32>,
     /// Fields with other values than here. They are not known: only digests were recorded ([`crate::take_over`]).
     pub unknown_fields: Vec<String>,
-}
-
-/// Which variables of navigator's own environment a process inherits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum InheritEnv {
-    /// All of them.
-    #[default]
-    All,
-    /// Those with these names; none if there are no names.
-    Only(VariableNames),
-}
-
-/// Names of variables, sorted, each once, so that equal sets compare as equal.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VariableNames(Vec<Text>);
-
-impl VariableNames {
-    /// Each name, in order.
-    pub fn as_slice(&self) -> &[Text] {
-        &self.0
-    }
-}
-
-impl FromIterator<Text> for VariableNames {
-    fn from_iter<I: IntoIterator<Item = Text>>(names: I) -> VariableNames {
-        let mut names: Vec<Text> = names.into_iter().collect();
-        names.sort_by(|one, other| one.value().cmp(other.value()));
-        names.dedup();
-        VariableNames(names)
-    }
 }
 
 /// The list of the file that a process is in. Applications come after every managed process.
@@ -489,6 +463,7 @@ impl Spec {
             on_change: OnChange::default(),
             stable: Spec::STABLE,
             replica: None,
+            schedule: None,
         }
     }
 

@@ -21,7 +21,7 @@ use core::fmt;
 /// The state of a process, in the same words everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProcessState {
-    /// Waits for order, a dependency or its delay.
+    /// Waits for order, a dependency, its delay or the first date of its schedule.
     Pending,
     /// Runs, and is not ready yet.
     Starting,
@@ -169,11 +169,8 @@ impl Engine {
                 wanted.exec.kind != ProcessKind::Task && is_right && is_alone && is_proven && self.orders.let_run(wanted)
             }),
             ProcessState::Completed | ProcessState::Stopped => true,
-            ProcessState::Pending
-            | ProcessState::Starting
-            | ProcessState::Stopping
-            | ProcessState::Backoff
-            | ProcessState::Failed => false,
+            ProcessState::Pending => wanted.is_some_and(|wanted| resting_state(process, wanted) == RestingState::Dated),
+            ProcessState::Starting | ProcessState::Stopping | ProcessState::Backoff | ProcessState::Failed => false,
         };
         ProcessStatus {
             name: name.clone(),
@@ -250,6 +247,7 @@ fn state_without_run(
         RestingState::Fresh => {
             (ProcessState::Pending, process.and_then(|process| pending_reason(process, spec)).unwrap_or(ended))
         }
+        RestingState::Dated => (ProcessState::Pending, ended),
         RestingState::Completed => (ProcessState::Completed, ended),
         RestingState::Failed => (ProcessState::Failed, ended),
         RestingState::Again(_) => (ProcessState::Backoff, ended),

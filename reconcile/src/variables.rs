@@ -70,6 +70,36 @@ impl fmt::Debug for Variables {
     }
 }
 
+/// Which variables of navigator's own environment a process inherits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum InheritEnv {
+    /// All of them.
+    #[default]
+    All,
+    /// Those with these names; none if there are no names.
+    Only(VariableNames),
+}
+
+/// Names of variables, sorted, each once, so that equal sets compare as equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VariableNames(Vec<Text>);
+
+impl VariableNames {
+    /// Each name, in order.
+    pub fn as_slice(&self) -> &[Text] {
+        &self.0
+    }
+}
+
+impl FromIterator<Text> for VariableNames {
+    fn from_iter<I: IntoIterator<Item = Text>>(names: I) -> VariableNames {
+        let mut names: Vec<Text> = names.into_iter().collect();
+        names.sort_by(|one, other| one.value().cmp(other.value()));
+        names.dedup();
+        VariableNames(names)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -198,6 +198,9 @@ impl SignalListener {
         let (news, news_inbox) = mpsc::channel(INBOX);
         let context = tokio.enter();
         listen(launcher, &news)?;
+        if let Err(error) = supervisor::watch_clock(news.clone()) {
+            warn!(target: "navigator", error = words(&error), "Failed to watch the clock, which only schedules need");
+        }
         drop(context);
         Ok(SignalListener { tokio, news, news_inbox })
     }

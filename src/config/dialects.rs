@@ -46,7 +46,7 @@ fn dialect(first: &str, source: &str) -> Option<(&'static str, Advice)> {
     if SYSTEMD.contains(&first) {
         return Some(("a systemd unit", |source, name| {
             if !source.contains("ExecStart") && source.contains("[Timer]") {
-                return "schedules are not supported yet: keep this timer".to_owned();
+                return "give the process that it starts `type: task`, and a `schedule` such as `0 3 * * *`".to_owned();
             }
             with_listen(process_list(source, "ExecStart", name), source, "ListenStream")
         }));

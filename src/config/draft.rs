@@ -26,6 +26,8 @@ pub(super) struct Draft {
     /// How many equal processes the definition asks for, if it says so.
     pub(super) replicas: Option<u32>,
     pub(super) surge: Option<Surge>,
+    /// Position of its schedule.
+    pub(super) schedule: Option<SourceSpan>,
 }
 
 impl Draft {
@@ -40,6 +42,7 @@ impl Draft {
             sockets: Vec::new(),
             replicas: None,
             surge: None,
+            schedule: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::parts::{self, ACTIONS, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, ROLLING, 
 use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader, keys};
+use super::schedules::{SCHEDULE, schedule};
 use super::subject::KEY;
 use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
 use super::tree::{Node, NodeKind, NodeStyle, Scalar, entry};
@@ -273,10 +274,10 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
         |reader, node, draft| draft.replicas = reader.whole(node, 1, 1000),
     ),
     field(
-        ConfigKey::new("schedule", ValueShape::Schedule, ChangeEffect::InPlace).means("when to run a task"),
-        |reader, node, _| {
-            parts::schedule(reader, node);
-        },
+        ConfigKey::new("schedule", ValueShape::CronOrPart(|| keys(SCHEDULE)), ChangeEffect::InPlace)
+            .otherwise("once, as soon as it is wanted")
+            .means("when to run a task: a cron expression, or a map"),
+        schedule,
     ),
     field(
         ConfigKey::new("renamed_from", ValueShape::Name, ChangeEffect::InPlace)

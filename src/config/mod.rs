@@ -41,6 +41,7 @@ mod render;
 mod replicas;
 mod resolve;
 mod scalar;
+mod schedules;
 mod schema;
 mod scope;
 mod secret_mask;

@@ -380,17 +380,6 @@ pub(super) fn limits(reader: &mut NodeReader<'_, '_, '_>, node: &Node, draft: &m
     }
 }
 
-/// Checks `schedule`: a cron expression of five fields, or one of the `@` words.
-pub(super) fn schedule(reader: &mut NodeReader<'_, '_, '_>, node: &Node) {
-    let Some(text) = reader.filled(node) else { return };
-    let words = ["@hourly", "@daily", "@weekly", "@monthly", "@yearly"];
-    let plain = |field: &str| field.chars().all(|char| char.is_ascii_alphanumeric() || "*/,-?#".contains(char));
-    let cron = text.value().split_whitespace().count() == 5 && text.value().split_whitespace().all(plain);
-    if !cron && !words.contains(&text.value()) {
-        reader.refuse(node, &text, "a cron expression", Some("write five fields, such as `0 3 * * *` for every night at three"));
-    }
-}
-
 /// Checks for `HOST:PORT`, and reports anything else.
 pub(super) fn host_and_port(reader: &mut NodeReader<'_, '_, '_>, node: &Node, address: &Text) -> bool {
     let (host, port) = address.value().rsplit_once(':').unwrap_or_default();

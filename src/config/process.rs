@@ -4,6 +4,7 @@ use super::draft::{Draft, Given, given};
 use super::fields::{NO_DEFAULT, PROCESS, RESTART_FIELDS, field_of};
 use super::problems::{Problem, Problems};
 use super::reader::{NodeReader, keys};
+use super::schedules;
 use super::serving_checks::SOCKET_VARIABLES;
 use super::shell_lints;
 use super::slice::SharedStr;
@@ -159,6 +160,7 @@ pub(super) fn read(reader: &mut NodeReader<'_, '_, '_>, fields: &[Given<'_>]) ->
             }
         });
     }
+    schedules::check_kind(reader, &draft);
     on_watch(reader, &mut draft, given(fields, "reload").is_some());
     // The process may be named below its sockets.
     let exec = &mut draft.spec.exec;

@@ -9,8 +9,10 @@ use super::listen::{ADDRESS, ONLY_FOR_PATHS, SOCKET_NAME};
 use super::parts;
 use super::reader::keys;
 use super::scalar::{DURATION, MAX_DURATION, NAME, NUMBER, OCTAL, SIZE};
+use super::schedules::WHEN;
 use super::table::{ChangeEffect, ConfigKey, DefaultValue, NOT_YET, ValueShape};
 use super::top;
+use crate::schedule::Cron;
 use crate::signals;
 use serde_json::{Map, Value, json};
 
@@ -149,7 +151,12 @@ fn value(key: &ConfigKey, path: &str) -> Value {
         ValueShape::Address => written_as(".+:[0-9]{1,5}"),
         ValueShape::Socket => socket(),
         ValueShape::Sockets(keys) => sockets(map(&keys(), &inner)),
-        ValueShape::Schedule => written_as(r"(@(hourly|daily|weekly|monthly|yearly)|\S+(\s+\S+){4})"),
+        ValueShape::Cron => cron(),
+        ValueShape::CronOrPart(keys) => {
+            let mut part = choice(&WHEN, map(&keys(), &inner));
+            set(&mut part, "dependentSchemas", json!({ "timezone": { "properties": { "every": false } } }));
+            json!({ "anyOf": [cron(), part] })
+        }
         ValueShape::Bool => json!({ "anyOf": [{ "type": "boolean" }, reference()] }),
         ValueShape::BoolOrNames => {
             let name = json!({ "type": ["string", "number", "boolean"], "minLength": 1, "pattern": "^[^=\\u0000]+$" });
@@ -220,6 +227,12 @@ fn value(key: &ConfigKey, path: &str) -> Value {
             if key.name == "applications" { json!({ "anyOf": [list, { "type": "object" }] }) } else { list }
         }
     }
+}
+
+/// A cron expression. What its fields may contain is checked by the loader alone.
+fn cron() -> Value {
+    let words = Cron::words().collect::<Vec<_>>().join("|");
+    written_as(&format!(r"({words}|\s*\S+(\s+\S+){{4}}\s*)"))
 }
 
 fn whole_number(from: i64, to: i64) -> Value {

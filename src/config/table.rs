@@ -28,7 +28,9 @@ pub enum ValueShape {
     /// One of those, a list of them, or a map from names to them or to maps with these keys.
     Sockets(fn() -> Vec<ConfigKey>),
     /// A cron expression of five fields, or one of the `@` words.
-    Schedule,
+    Cron,
+    /// The same, or a map with these keys.
+    CronOrPart(fn() -> Vec<ConfigKey>),
     /// `true` or `false`.
     Bool,
     /// `true`, `false`, or a list of variable names.
@@ -185,5 +187,4 @@ pub(super) struct UnsupportedKey {
 }
 
 /// The keys that aren't supported yet. An entry is removed when the runtime supports it.
-pub(super) const NOT_YET: &[UnsupportedKey] =
-    &[UnsupportedKey { path: "schedule", instead: None }, UnsupportedKey { path: "renamed_from", instead: None }];
+pub(super) const NOT_YET: &[UnsupportedKey] = &[UnsupportedKey { path: "renamed_from", instead: None }];

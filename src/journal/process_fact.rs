@@ -5,6 +5,7 @@ use reconcile::backoff::Streak;
 use reconcile::event::{Content, Pid, RunId};
 use reconcile::observed::{Past, ProcessFacts, Replaced, Run, Stopping, Unwanted};
 use reconcile::reason::Reason;
+use reconcile::schedule::{NextDate, WallDate};
 use reconcile::spec::Spec;
 use reconcile::take_over::{Remembered, RememberedPutBack, StandingOrder};
 use reconcile::text::{Name, Text};
@@ -39,6 +40,11 @@ pub struct ProcessFact {
     cue: Option<RecordedReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     past: Option<RecordedPast>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_date: Option<RecordedDate>,
+    /// In milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served_date: Option<i64>,
     /// Its runs that are not gone, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RecordedRun>,
@@ -57,6 +63,16 @@ struct RecordedPutBack {
     serving: u64,
     serving_generation: u64,
     why: RecordedReason,
+}
+
+/// The next date of a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct RecordedDate {
+    /// The schedule, as it is shown.
+    of: String,
+    /// In milliseconds since 1970.
+    date: i64,
+    at: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,7 +167,8 @@ fn is_false(value: &bool) -> bool {
 impl ProcessFact {
     /// What to record of a process. `digest` returns the hash of a definition.
     pub fn of(name: &Name, known: &Remembered, mut digest: impl FnMut(&Arc<Spec>) -> u64) -> ProcessFact {
-        let ProcessFacts { runs, past, tried, cue, replacement, replacing_since, restarts, .. } = &*known.facts;
+        let facts = &*known.facts;
+        let ProcessFacts { runs, past, tried, cue, replacement, replacing_since, restarts, next_date, served_date, .. } = facts;
         ProcessFact {
             name: name.to_string(),
             definition: known.definition.as_ref().map(&mut digest),
@@ -180,12 +197,19 @@ impl ProcessFact {
                 streak: past.streak.map(|streak| (streak.length, streak.after_health)),
                 content: past.content.as_ref().map(Into::into),
             }),
+            next_date: next_date.as_ref().map(|next| RecordedDate {
+                of: next.schedule.shown(),
+                date: next.date.0,
+                at: nanos(next.at),
+            }),
+            served_date: served_date.map(|date| date.0),
             runs: runs.iter().map(|run| RecordedRun::of(run, &mut digest)).collect(),
         }
     }
 
     /// What was known of the process. `spec` returns a definition by its hash, as far as it is known.
     pub fn recall(&self, spec: impl Fn(u64) -> Arc<Spec>) -> Remembered {
+        let definition = self.definition.map(&spec);
         let facts = ProcessFacts {
             runs: self.runs.iter().map(|run| run.recall(&spec)).collect(),
             past: self.past.as_ref().map(|past| {
@@ -205,10 +229,15 @@ impl ProcessFact {
             replacement: self.replacement.map(RunId),
             replacing_since: self.replacing_since.map(time),
             restarts: self.restarts,
+            next_date: self.next_date.as_ref().and_then(|next| {
+                let schedule = definition.as_ref()?.schedule.as_deref().filter(|schedule| schedule.shown() == next.of)?;
+                Some(Box::new(NextDate { schedule: schedule.clone(), date: WallDate(next.date), at: time(next.at) }))
+            }),
+            served_date: self.served_date.map(WallDate),
             ..ProcessFacts::default()
         };
         Remembered {
-            definition: self.definition.map(&spec),
+            definition,
             generation: self.generation,
             order: self.order.map(|order| match order {
                 RecordedOrder::Stopped => StandingOrder::Stopped,
@@ -345,6 +374,7 @@ fn time(nanos: u64) -> Time {
 mod tests {
     use super::*;
     use reconcile::event::{ExitStatus, Refusal};
+    use reconcile::schedule::Schedule;
     use reconcile::spec::Signal;
 
     fn run(spec: &Arc<Spec>) -> Run {
@@ -382,6 +412,11 @@ mod tests {
             replacement: Some(RunId(5)),
             replacing_since: Some(time(1)),
             restarts: 9,
+            next_date: spec
+                .schedule
+                .as_ref()
+                .map(|schedule| Box::new(NextDate { schedule: Schedule::clone(schedule), date: WallDate(14), at: time(15) })),
+            served_date: Some(WallDate(13)),
             ..ProcessFacts::default()
         };
         let put_back =
@@ -392,7 +427,9 @@ mod tests {
 
     #[test]
     fn what_is_recorded_is_recalled() {
-        let spec = Arc::new(Spec { watch: vec!["a.conf".into()], ..Spec::new("web", "server") });
+        let schedule = Schedule::Cron { expression: "0 3 * * *".into(), timezone: Some("Europe/Berlin".into()) };
+        let schedule = Some(Box::new(schedule));
+        let spec = Arc::new(Spec { schedule, watch: vec!["a.conf".into()], ..Spec::new("web", "server") });
         let known = known(&spec);
         let recorded = ProcessFact::of(&"web".into(), &known, |_| 17);
         let json = serde_json::to_string(&recorded).expect("strings and numbers are JSON");
@@ -426,6 +463,7 @@ mod tests {
             Reason::StoppedByHand,
             Reason::StartedByHand,
             Reason::RestartedByHand,
+            Reason::Scheduled,
             Reason::Ended(ExitStatus::Code(7)),
             Reason::Ended(ExitStatus::Lost),
             Reason::Unready(Duration::from_millis(1), Some("refused".to_owned())),

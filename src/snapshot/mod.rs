@@ -179,6 +179,9 @@ pub struct ProcessSnapshot {
     pub failures: u32,
     /// What it waits for; `None`: nothing.
     pub waiting: Option<String>,
+    /// The next dates of its schedule, the first of which may have passed if it waits for something else; empty: it has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next_runs: Vec<Moment>,
     /// Its number, if it is one of several replicas of a definition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica: Option<u32>,

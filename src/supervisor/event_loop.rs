@@ -1,5 +1,6 @@
 //! The loop itself: takes in messages and events, steps the engine, carries out what it says.
 
+use super::dates;
 use super::host::{Host, Perform};
 use super::inbox::{Ending, NavigatorSignal, News, ReloadOutcome};
 use super::log_events;
@@ -50,6 +51,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 let (engine, events) = take_over::take_over(&self.performer, &former, &first.desired, self.now());
                 self.engine = engine.with_ordered_execs();
                 since = events;
+                since.extend(self.renewed_dates());
             }
         }
         let mut batch = self.accept(first, Ticket::default());
@@ -67,6 +69,10 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                         None => Ending::Terminated,
                     };
                     return (self.performer, ending);
+                }
+                batch.extend(dates::missing(&self.engine, || self.date()));
+                if !batch.is_empty() {
+                    continue;
                 }
             }
             self.publish_if_due();
@@ -244,6 +250,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 self.answer_file_check();
                 Vec::new()
             }
+            News::ClockChanged => self.renewed_dates(),
             News::Signal(signal) => Vec::from_iter(self.handle_signal(signal)),
             News::Request(request) => self.handle_request(request),
         }

@@ -23,6 +23,8 @@ pub enum News {
     Contents(Vec<(Name, Content)>),
     /// A requested check of the files is done. Everything that was saved before the request has been delivered.
     FilesChecked,
+    /// The wall clock was set, or the machine was suspended.
+    ClockChanged,
     /// Navigator received a signal.
     Signal(NavigatorSignal),
     /// A client asks for something.

@@ -3,6 +3,8 @@
 //! Only this module holds an engine or uses `select!`. Everything else (children, files, signals, clients) sends messages to it.
 //! The loop decides nothing: it asks the engine. A needless wake-up plans nothing, so nothing is ever cancelled.
 
+mod clock_changes;
+mod dates;
 mod event_loop;
 mod event_stream;
 mod former_life;
@@ -21,6 +23,7 @@ mod state;
 mod take_over;
 mod view;
 
+pub use clock_changes::watch_clock;
 pub use event_stream::{EventSubscription, PastEvent};
 pub use former_life::RecordedLife;
 pub use host::{Host, Perform};

@@ -1,5 +1,6 @@
 //! What the loop owns: the engine, the views and events for clients, and the clients that wait.
 
+use super::dates;
 use super::event_stream::EventHistory;
 use super::former_life::RecordedLife;
 use super::host::{Host, Perform};
@@ -13,12 +14,15 @@ use super::shutdown_notice::ShutdownNotice;
 use super::view::File;
 use crate::runtime::{CATCH_UP, PAUSE};
 use crate::source::Ticket;
+use jiff::Timestamp;
 use reconcile::engine::Engine;
-use reconcile::event::RunId;
+use reconcile::event::{Event, RunId};
 use reconcile::spec::Spec;
 use reconcile::time::Time;
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -41,6 +45,8 @@ pub struct Supervisor<P, S> {
     pub(super) waiting: WaitingClients,
     pub(super) shown_plan: ShownPlan,
     pub(super) watching: Watching,
+    /// How long the machine has been suspended since its boot.
+    pub(super) suspended: Duration,
 }
 
 /// The definitions for which the source watches files, if those aren't the ones that it delivered last.
@@ -101,6 +107,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             waiting: WaitingClients::default(),
             shown_plan: ShownPlan::default(),
             watching: Watching::default(),
+            suspended: dates::suspended_since_boot(),
         }
     }
 
@@ -116,6 +123,17 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
     /// The time by the engine's clock.
     pub(super) fn now(&self) -> Time {
         if self.catch_up.is_some() { self.stepped } else { Time::after_epoch(self.epoch.elapsed()) }
+    }
+
+    /// This moment by both clocks.
+    pub(super) fn date(&self) -> dates::Now {
+        dates::Now { time: Time::after_epoch(self.epoch.elapsed()), wall: Timestamp::now() }
+    }
+
+    /// The dates to come, after the wall clock may have been set.
+    pub(super) fn renewed_dates(&mut self) -> Vec<Event> {
+        let before = mem::replace(&mut self.suspended, dates::suspended_since_boot());
+        dates::renewed(&self.engine, self.date(), self.suspended.saturating_sub(before))
     }
 
     /// The loop is awake, and meant to step the engine at `wake_at` at the latest. If navigator was paused, the clock stands still

@@ -3,6 +3,7 @@
 //! Making one is cheap for the loop. What is shown is derived from it on the thread of the reader that first asks.
 
 use super::log_events::ORPHANED;
+use crate::schedule;
 use crate::snapshot::{self, Cause, ConfigProblem, ConfigState, Exit, Moment, PlanReport, Snapshot, Watch};
 use jiff::Timestamp;
 use reconcile::desired::Desired;
@@ -27,6 +28,9 @@ use tokio::time::Instant;
 
 /// How many of its last lines are shown for a process that failed.
 const LAST_LINES: u64 = 5;
+
+/// How many dates to come are shown of a schedule.
+const NEXT_RUNS: usize = 3;
 
 /// How long a snapshot of a view is reused. Within one view, only remaining times and last lines change.
 const FRESH: Duration = Duration::from_millis(100);
@@ -346,7 +350,18 @@ impl LoopView {
             runs: self.runs_of(&status.name).iter().map(|run| run_snapshot(run, on_wall)).collect(),
             sockets: self.engine.sockets(&status.name).iter().map(socket_snapshot).collect(),
             output: Vec::new(),
+            next_runs: self.next_runs(&status.name),
         }
+    }
+
+    /// The next dates of a scheduled task that is to run.
+    fn next_runs(&self, name: &Name) -> Vec<Moment> {
+        let spec = self.engine.desired().get(name).map(|entry| &entry.spec).filter(|spec| self.engine.orders().let_run(spec));
+        let Some((spec, schedule)) = spec.and_then(|spec| Some((spec, spec.schedule.as_deref()?))) else { return Vec::new() };
+        let next = self.engine.observed().processes().get(name).and_then(|process| process.next_date_of(spec));
+        let next = next.map(|next| next.date);
+        let later = next.into_iter().flat_map(|next| schedule::dates_after(schedule, schedule::moment(next)));
+        next.into_iter().chain(later).take(NEXT_RUNS).map(|date| Moment(schedule::moment(date))).collect()
     }
 }
 
@@ -400,6 +415,7 @@ fn not_started(spec: &Spec) -> snapshot::ProcessSnapshot {
         runs: Vec::new(),
         sockets: Vec::new(),
         output: Vec::new(),
+        next_runs: Vec::new(),
     }
 }
 

@@ -38,6 +38,7 @@ mod refusals;
 mod reload;
 mod rollback;
 mod saves;
+mod schedules;
 mod secrets;
 mod seed;
 mod session;

@@ -96,6 +96,7 @@ fn every_key_is_written() {
             }
             if let ValueShape::Part(keys)
             | ValueShape::DelayOrPart(keys)
+            | ValueShape::CronOrPart(keys)
             | ValueShape::Choice(_, keys)
             | ValueShape::Edges(keys)
             | ValueShape::Sockets(keys)

@@ -215,6 +215,7 @@ impl Facts {
             Event::Wanted(_)
             | Event::Order(_)
             | Event::Reloaded { .. }
+            | Event::NextDate { .. }
             | Event::Socket { .. }
             | Event::SocketsKept { .. }
             | Event::Listens { .. }

@@ -61,6 +61,7 @@ impl Trace {
             Event::Reloaded { run, failure } => {
                 format!("  {now} <- {} was {}told to reload", of(run), if failure.is_some() { "not " } else { "" })
             }
+            Event::NextDate { name, next } => format!("  {now} <- the next date of {name} is at {}", next.at),
             Event::Content { name, content } => format!("  {now} <- the files of {name}: {:?}", content.files),
             Event::Exited { run, status } => format!("  {now} <- {} ended: {status}", of(run)),
             Event::KillRefused { run, why } => format!("  {now} <- {} can't be killed: {why}", of(run)),

@@ -147,6 +147,34 @@ const VALUES: &[(&str, &[&str], &[&str])] = &[
     ),
     ("type", &["task", "service"], &["oneshot"]),
     (
+        "type: task, schedule",
+        &[
+            "\"0 3 * * *\"",
+            "\"*/15 8-18 * jan,JUL mon-fri\"",
+            "\"@annually\"",
+            "{cron: \"@daily\"}",
+            "{cron: 0 3 1 * *, timezone: Europe/Berlin}",
+            "{every: 15m}",
+            "{every: 0.5}",
+            "\"${NONE:-@daily}\"",
+        ],
+        &[
+            "15m",
+            "nightly",
+            "\"0 3 * *\"",
+            "\"0 0 3 * * *\"",
+            "\"@noon\"",
+            "{}",
+            "{cron: \"@daily\", every: 1h}",
+            "{timezone: UTC}",
+            "{every: 1h, timezone: UTC}",
+            "{every: 0}",
+            "{evry: 1h}",
+            "[\"@daily\"]",
+            "null",
+        ],
+    ),
+    (
         "ready",
         &[
             "{tcp: \"localhost:80\"}",
@@ -277,15 +305,21 @@ fn supported_keys() -> Vec<(String, ConfigKey, MakeConfig)> {
             }
             ValueShape::Edges(keys) => (keys(), "{b: {", "}}"),
             ValueShape::WordsOrPart(_, keys) => (keys(), "{file: a.log, ", "}"),
+            ValueShape::CronOrPart(keys) => (keys(), "{cron: \"@daily\", ", "}"),
             ValueShape::Sockets(keys) => (keys(), "{http: {address: /run/a, ", "}}"),
             _ => continue,
         };
-        for part in
-            parts.into_iter().filter(|part| !["file", "address"].contains(&part.name) && usable(&format!("{name}.{}", part.name)))
+        for part in parts
+            .into_iter()
+            .filter(|part| !["file", "address", "cron", "every"].contains(&part.name) && usable(&format!("{name}.{}", part.name)))
         {
             let is_chosen = matches!(key.shape, ValueShape::Choice(of, _) if of.contains(&part.name));
             let open = if is_chosen { "{" } else { open };
-            let beside = if name == "rolling" { "ready: {notify: true}, replicas: 2, on_change: rolling, " } else { "" };
+            let beside = match name {
+                "rolling" => "ready: {notify: true}, replicas: 2, on_change: rolling, ",
+                "schedule" => "type: task, ",
+                _ => "",
+            };
             let around = move |value: Option<&str>| {
                 let inner = value.map(|value| format!("{}: {value}", part.name)).unwrap_or_default();
                 process(&format!("{beside}{name}: {open}{inner}{close}"))

@@ -103,6 +103,8 @@ pub enum Step {
     Update(RunId),
     /// Tell a run to read its own files again.
     Reload(RunId, Reason),
+    /// Start a scheduled task as soon as possible: its date has come.
+    CallOnDate(Name),
     /// Remember that the start delay of a process counts from now.
     CountDelay(Name),
     /// Forget since when the start delay of a process counts.
@@ -142,6 +144,8 @@ pub enum Waiting {
     Delay(Time),
     /// A start waits for its backoff.
     Backoff(Time),
+    /// A scheduled task waits for its next date.
+    Date(Time),
     /// A start waits for a process that was removed or disabled to be gone.
     Removed(Name),
     /// A start or a restart waits for the sockets of its definition; why one of them can't be had.
@@ -188,6 +192,8 @@ pub enum Block {
     BackingOff,
     /// It exited with status 0 and is not started again.
     Ended,
+    /// It waits for a date of its schedule, and has not completed yet.
+    Scheduled,
     /// It waits for something that won't happen by itself.
     Stuck,
     /// It was ready, but is not ready again within its readiness deadline. Only reported: it may still become ready.

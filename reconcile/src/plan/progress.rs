@@ -32,6 +32,8 @@ pub(super) enum Progress {
 pub(crate) enum RestingState {
     /// It hasn't been started with what is wanted now.
     Fresh,
+    /// It hasn't been started with what is wanted now, and is not before the next date of its schedule.
+    Dated,
     /// It completed.
     Completed,
     /// It failed, and is not started again.
@@ -110,7 +112,8 @@ impl<'a> StartOrder<'a> {
             return if all_failed { Progress::Started } else { Progress::Coming };
         }
         match resting_state(row.process(), &entry.spec) {
-            RestingState::Completed | RestingState::Failed | RestingState::Again(_) => Progress::Started,
+            // What waits for a date keeps none behind it waiting.
+            RestingState::Completed | RestingState::Failed | RestingState::Again(_) | RestingState::Dated => Progress::Started,
             RestingState::Fresh => {
                 let is_blocked = |edge: &[ResolvedDependency]| {
                     let is_hopeless = |need| !matches!(self.blocked(view, dispositions, need), None | Some(Block::Coming));
@@ -174,6 +177,7 @@ impl<'a> StartOrder<'a> {
             RestingState::Completed => Some(Block::Ended),
             RestingState::Failed => Some(Block::Failed),
             RestingState::Again(_) => Some(Block::BackingOff),
+            RestingState::Dated => Some(Block::Scheduled),
             RestingState::Fresh if self.progress[need.on] == Progress::Stuck => Some(Block::Stuck),
             RestingState::Fresh => Some(Block::Coming),
         }
@@ -227,17 +231,30 @@ pub(super) fn changed_file<'a>(read: Option<&'a Content>, content: Option<&'a Co
 
 /// What is to be done about a process that is wanted as `spec` and has no runs.
 pub(crate) fn resting_state(process: Option<&ObservedProcess>, spec: &Arc<Spec>) -> RestingState {
-    process.map_or(RestingState::Fresh, |process| resting_state_after(process, process.past.as_ref(), spec))
+    let unknown = || if spec.schedule.is_some() { RestingState::Dated } else { RestingState::Fresh };
+    process.map_or_else(unknown, |process| resting_state_after(process, process.past.as_ref(), spec))
 }
 
 /// The same for a process that ended as `past` says.
+///
+/// A scheduled task that would be started now waits for its date, unless it was called or was stopped to be restarted.
 pub(crate) fn resting_state_after(process: &ProcessFacts, past: Option<&Past>, spec: &Arc<Spec>) -> RestingState {
+    match state_after_end(process, past, spec) {
+        RestingState::Fresh if spec.schedule.is_some() => {
+            let starts = process.is_called() || past.is_some_and(Past::is_interrupted);
+            if starts { RestingState::Fresh } else { RestingState::Dated }
+        }
+        state => state,
+    }
+}
+
+fn state_after_end(process: &ProcessFacts, past: Option<&Past>, spec: &Arc<Spec>) -> RestingState {
     let Some(past) = past else { return RestingState::Fresh };
     let Some(streak) = past.streak else { return RestingState::Fresh };
     if is_mended(past, spec) {
         return RestingState::Fresh;
     }
-    if changed_since_end(past, process.content.as_ref(), spec).is_some() {
+    if spec.schedule.is_none() && changed_since_end(past, process.content.as_ref(), spec).is_some() {
         let due = process.watch_restarts.due(&spec.backoff, past.at, past.run.0);
         return due.map_or(RestingState::Fresh, RestingState::Again);
     }

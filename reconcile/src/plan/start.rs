@@ -14,6 +14,7 @@ use crate::observed::Run;
 use crate::orders::ShutdownCause;
 use crate::spec::{ShutdownOn, Tier};
 use crate::text::Name;
+use crate::time::Time;
 use alloc::collections::BTreeSet;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -141,10 +142,17 @@ impl Gate<'_, '_> {
     /// Whether the process may be started now, and the run, if any, that must have its exec first.
     fn ask(&self, plan: &mut Plan) -> Passed<Option<RunId>> {
         let rest = resting_state(self.row.process(), &self.entry.spec);
-        if matches!(rest, RestingState::Completed | RestingState::Failed) {
+        let date = if rest == RestingState::Fresh { None } else { self.date(plan) };
+        if date.is_some_and(|date| self.view.now >= date) {
             self.predecessor()?;
-            plan.steps.extend(self.shutdown());
-            return Err(self.kept_until_replaced().find_map(|run| unfinished(run, self.under_way)));
+            plan.steps.push(Step::CallOnDate(self.entry.spec.name.clone()));
+            return Err(None);
+        }
+        if matches!(rest, RestingState::Completed | RestingState::Failed | RestingState::Dated) {
+            self.predecessor()?;
+            plan.steps.extend(self.shutdown(rest));
+            let kept = self.kept_until_replaced().find_map(|run| unfinished(run, self.under_way));
+            return Err(kept.or(date.map(Waiting::Date)));
         }
         // The delay counts from the moment that the required dependencies hold. The others may come and go, which would put it
         // off for ever.
@@ -173,13 +181,24 @@ impl Gate<'_, '_> {
         }
     }
 
+    /// The next date of its schedule. Plans to look again then. In a preview no date comes.
+    fn date(&self, plan: &mut Plan) -> Option<Time> {
+        let next = self.row.process()?.next_date_of(&self.entry.spec).filter(|_| !self.view.is_ideal)?;
+        if self.view.now < next.at {
+            plan.wake(next.at);
+        }
+        Some(next.at)
+    }
+
     /// The shutdown that the end of this process causes, if any.
-    fn shutdown(&self) -> Option<Step> {
+    fn shutdown(&self, rest: RestingState) -> Option<Step> {
         let (spec, past) = (&self.entry.spec, self.row.process()?.past.as_ref()?);
         let success = past.succeeded(spec);
         let is_cause = match spec.shutdown_on? {
+            _ if rest == RestingState::Dated => false,
             ShutdownOn::Failure => !success,
-            ShutdownOn::Exit => true,
+            // A scheduled task that has completed runs again.
+            ShutdownOn::Exit => !success || spec.schedule.is_none(),
         };
         let cause = || ShutdownCause { name: spec.name.clone(), status: past.status.clone(), success };
         is_cause.then(|| Step::ShutDown(cause()))

@@ -1,4 +1,4 @@
-//! Step-by-step scenarios of the core: its laws, rolling replacement, rollback, held sockets, ends of runs, watched files, health, starts, takeover, and bugs found by random histories.
+//! Step-by-step scenarios of the core: its laws, rolling replacement, rollback, held sockets, ends of runs, watched files, health, starts, schedules, takeover, and bugs found by random histories.
 
 mod ends;
 mod files;
@@ -9,6 +9,7 @@ mod list;
 mod replicas;
 mod rollback;
 mod rolling;
+mod schedules;
 mod sockets;
 mod stage;
 mod take_over;

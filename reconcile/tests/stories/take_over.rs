@@ -13,7 +13,7 @@ use reconcile::text::Name;
 use std::collections::BTreeMap;
 
 /// The same stage in the next life of navigator. These are the former definitions, as far as they are known.
-fn next_life(former: &Stage, file: Vec<Spec>) -> Stage {
+pub(crate) fn next_life(former: &Stage, file: Vec<Spec>) -> Stage {
     let file = Desired::new(file, Desired::SHUTDOWN_TIMEOUT).expect("the definitions fit together");
     let known = |name: &Name| {
         let mut process = former.engine.remember(name)?;

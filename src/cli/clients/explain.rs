@@ -65,7 +65,7 @@ pub(super) fn difference(process: &ProcessSnapshot, now: Timestamp) -> String {
         ProcessState::Starting | ProcessState::Running => format!("has run{lasting}{next}"),
         ProcessState::Stopping => format!("has been stopping{lasting}: {reason}{next}"),
         ProcessState::Backoff => format!("{}: {reason}{ago}{next}", ended(process)),
-        ProcessState::Failed => format!("{}: {reason}{ago}; `navigator start {name}` tries it again", ended(process)),
+        ProcessState::Failed => format!("{}: {reason}{ago}{next}; `navigator start {name}` tries it again", ended(process)),
         state @ (ProcessState::Completed | ProcessState::Stopped) => format!("has been {state}{lasting}: {reason}{next}"),
     }
 }
@@ -147,6 +147,7 @@ mod tests {
             replica: None,
             runs: Vec::new(),
             sockets: Vec::new(),
+            next_runs: Vec::new(),
             output: Vec::new(),
         };
         let crashed = Some(Exit::Code(1));

@@ -179,6 +179,15 @@ fn rows_of(process: &ProcessSnapshot) -> Vec<ProcessSnapshot> {
     std::iter::once(process.clone()).chain(others.map(other)).collect()
 }
 
+/// When a scheduled task that doesn't run is started next, behind its reason.
+fn next_run(process: &ProcessSnapshot, now: Timestamp) -> String {
+    let next = process.next_runs.first().filter(|next| process.pid.is_none() && next.0 > now);
+    next.map_or_else(String::new, |next| {
+        let left = Duration::try_from(next.0.duration_since(now)).unwrap_or_default();
+        format!("; next run in {}", short_duration(left))
+    })
+}
+
 fn row(process: &ProcessSnapshot, now: Timestamp) -> Vec<String> {
     let dash = || "-".to_owned();
     let uptime = process.started_at.map(|at| short_duration(elapsed(at, now)));
@@ -196,7 +205,7 @@ fn row(process: &ProcessSnapshot, now: Timestamp) -> Vec<String> {
         uptime.unwrap_or_else(dash),
         process.restarts.to_string(),
         exit,
-        process.reason.to_string(),
+        process.reason.to_string() + &next_run(process, now),
     ];
     cells.iter().map(|cell| escape(cell).into_owned()).collect()
 }

@@ -60,7 +60,7 @@ impl NodeWriter<'_, '_, '_, '_> {
     /// A node as a value of this shape.
     pub(super) fn value(&mut self, shape: ValueShape, node: &Node) -> Value {
         match shape {
-            ValueShape::Text(_) | ValueShape::Program | ValueShape::Url | ValueShape::Address | ValueShape::Schedule => {
+            ValueShape::Text(_) | ValueShape::Program | ValueShape::Url | ValueShape::Address | ValueShape::Cron => {
                 self.source(node, false)
             }
             ValueShape::Texts | ValueShape::Command => self.each_item(node, |writer, item| writer.source(item, false)),
@@ -106,6 +106,10 @@ impl NodeWriter<'_, '_, '_, '_> {
             ValueShape::DelayOrPart(keys) => match &node.kind {
                 NodeKind::Map(map) => self.map(&map.entries, &keys()),
                 _ => self.typed(ValueShape::Delay, node),
+            },
+            ValueShape::CronOrPart(keys) => match &node.kind {
+                NodeKind::Map(map) => self.map(&map.entries, &keys()),
+                _ => self.source(node, false),
             },
             ValueShape::BoolOrPart(keys) => match &node.kind {
                 NodeKind::Map(map) => self.map(&map.entries, &keys()),

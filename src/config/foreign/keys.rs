@@ -201,10 +201,8 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     ),
     (&["remainafterexit"], "write `type: task`: one that has ended with status 0 is done"),
     (&["exec_mode"], "each item runs one process: remove this line; for updates without a gap, write `on_change: rolling`"),
-    (
-        &["cron", "cron_restart", "oncalendar"],
-        "schedules are not supported yet: remove this line, and let cron or a timer run the task",
-    ),
+    (&["cron", "crontab", "oncalendar"], "give it `type: task`, and a `schedule` such as `0 3 * * *`"),
+    (&["cron_restart"], "restarts by the clock are not supported: remove this line"),
     // Output and limits.
     (
         &["standardoutput", "stdout_logfile", "logfile", "log_file", "out_file", "log_location", "stdout"],

@@ -93,6 +93,7 @@ fn leads_to_nothing(view: &View<'_>, step: &Step) -> bool {
         | Step::Update(_)
         | Step::Reload(..)
         | Step::EndDrain(_)
+        | Step::CallOnDate(_)
         | Step::Replace(..)
         | Step::Establish(_)
         | Step::Hold(..)
