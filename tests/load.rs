@@ -4,7 +4,7 @@
 mod memory;
 
 use memory::Memory;
-use navigator::config::{Disk, Environment, Loaded, MAX_BYTES, Rejected, RejectedKind, load, render};
+use navigator::config::{Disk, Environment, Loaded, MAX_BYTES, Rejected, RejectedKind, load, load_in_place, render};
 use navigator::terminal::TerminalStyle;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -166,4 +166,125 @@ fn too_many_processes_are_a_single_error() {
         read(&Memory::default().with("etc/navigator.yml", format!("managed_processes:\n{processes}"))).expect_err("too many");
     let errors: Vec<_> = rejected.diagnostics.iter().map(|error| (error.line, error.message.as_str())).collect();
     assert_eq!(errors, [(12_002, "too many processes: this is number 12001")]);
+}
+
+fn messages(outcome: &Result<Loaded, Rejected>) -> Vec<String> {
+    let diagnostics = outcome.as_ref().map_or_else(|rejected| &rejected.diagnostics, |loaded| &loaded.warnings);
+    diagnostics.iter().map(|found| format!("{}: {}", found.file.display(), found.message)).collect()
+}
+
+#[test]
+fn a_file_is_loaded_as_if_it_were_in_the_place_of_another() {
+    let place = Path::new("/etc/navigator/navigator.yml");
+    let main = "include: [conf.d/*.yml]\nenv_file: app.env\nmanaged_processes: [{name: a, command: \"${NAVIGATOR_CONFIG_DIR}/a\", \
+                watch: [a.conf]}, {name: a, command: b}]\n";
+    let files = |text: &str| {
+        let files = Memory::default().with("new.yml", text).with("/etc/navigator/app.env", "A=1");
+        files.with("/etc/navigator/conf.d/b.yml", "managed_processes: [{name: b, comand: ./b}]").with(place, "wrong")
+    };
+    let outcome = load_in_place(Path::new("new.yml"), place, &files(main), &Environment::default());
+    let found = messages(&outcome);
+    let expected = ["new.yml: duplicate process name `a`", "/etc/navigator/conf.d/b.yml: unknown key `comand` of `b`"];
+    assert!(expected.iter().all(|expected| found.iter().any(|found| found.starts_with(expected))), "{found:?}");
+    let labels = outcome.expect_err("a name is repeated").diagnostics.into_iter().flat_map(|found| found.labels);
+    assert!(labels.map(|label| label.file).eq(paths(&["new.yml"])));
+
+    let valid = "managed_processes: [{name: a, command: \"${NAVIGATOR_CONFIG_DIR}/a\", watch: [a.conf]}]\n";
+    let loaded = load_in_place(Path::new("new.yml"), place, &files(valid), &Environment::default()).expect("it is valid");
+    let spec = &loaded.desired.entries()[0].spec;
+    assert_eq!(spec.exec.command.value(), "/etc/navigator/a");
+    assert_eq!(spec.watch[0].value(), "/etc/navigator/a.conf");
+}
+
+#[test]
+fn for_another_machine_every_value_of_a_variable_is_taken_as_given() {
+    // `~` is the value of a variable.
+    let values = [
+        "args: [~, b]",
+        "working_dir: \"/srv/${X}\"",
+        "env: {A: ~, B: \"${A}\"}",
+        "env_file: ~",
+        "env_file: [{path: ~, required: false}]",
+        "auto_restart: ~",
+        "restart: ~",
+        "backoff: ~",
+        "backoff: {initial: ~, factor: ~, max: ~, jitter: ~, reset_after: ~}",
+        "success_exit_codes: [0, ~]",
+        "shutdown_on: ~",
+        "max_restarts: ~",
+        "start_delay: ~",
+        "depends_on: [~]",
+        "depends_on: {b: {condition: ~, restart: ~, required: ~}}",
+        "ready: {http: ~, interval: ~, timeout: ~, deadline: ~}",
+        "ready: {http: \"http://localhost:${X}/\", headers: {Host: ~}}",
+        "ready: {tcp: \"localhost:${X}\"}",
+        "ready: {exec: [~]}",
+        "ready: {log: ~}",
+        "ready: {fd: ~}",
+        "ready: {notify: ~}",
+        "liveness: {http: ~, failures: ~}",
+        "stop: {signal: ~, timeout: ~, scope: ~}",
+        "stop: {command: [~], drain: {signal: ~, timeout: ~}}",
+        "reload: {signal: ~}",
+        "watch: [~], on_watch: ~",
+        "type: ~",
+        "output: ~",
+        "output: {file: ~, max_size: ~, keep: ~, stderr: ~}",
+        "user: ~, group: ~, umask: ~, nice: ~, oom_score_adj: ~",
+        "no_new_privs: ~, inherit_env: ~, limits: {nofile: ~}",
+        "inherit_env: [~]",
+        "enabled: ~",
+        "on_change: ~",
+        "listen: ~",
+        "listen: [\"0.0.0.0:${X}\"]",
+        "listen: {web: {address: ~, backlog: ~, mode: ~, user: ~}}",
+        "replicas: ~",
+        "replicas: ~, on_change: rolling, rolling: {surge: 0}, ready: {notify: true}",
+        "on_change: rolling, rolling: {surge: ~, stable: ~}, listen: \"localhost:80\", ready: {http: \"http://localhost:80/\"}",
+        "name: \"a-${X}\"",
+        "command: ~",
+    ];
+    for value in values {
+        let keys = [("name", "a"), ("command", "./a")].map(|(key, written)| {
+            let is_given = value.starts_with(&format!("{key}:"));
+            if is_given { String::new() } else { format!("{key}: {written}, ") }
+        });
+        let value = value.replace('~', "\"${X}\"");
+        let text = format!("managed_processes:\n- {{{}{value}}}\n- {{name: b, command: ./b}}\n", keys.concat());
+        let files = Memory::default().with("navigator.yml", text.as_str());
+        let load = |environment: &Environment| load(Path::new("navigator.yml"), &files, environment);
+        assert!(load(&Environment::default()).is_err(), "here it has no value: {text}");
+        let outcome = load(&Environment::default().elsewhere());
+        assert!(outcome.is_ok() && messages(&outcome).is_empty(), "{text}{:?}", messages(&outcome));
+    }
+}
+
+#[test]
+fn for_another_machine_missing_files_outside_of_the_directory_are_taken_as_given() {
+    let main = |text: &str| format!("{text}\nmanaged_processes: [{{name: web, command: ./web, depends_on: [db]}}]\n");
+    let db = "managed_processes: [{name: db, command: ./db}]";
+    let cases: [(&str, &[&str]); 9] = [
+        ("include: /etc/navigator/db.yml", &[]),
+        ("include: [/etc/navigator/*.yml]", &[]),
+        ("include: [\"${WHERE}/db.yml\"]", &[]),
+        ("include: db.yml\nenv_file: /etc/navigator/secrets.env", &[]),
+        ("include: [db.yml, /etc/navigator/db.yml]", &[]),
+        ("include: [db.yml, more.yml]", &["`more.yml` in `include`: there is no such file"]),
+        ("include: [db.yml, conf.d/*.yml]", &["`conf.d/*.yml` in `include` matches no file"]),
+        ("include: db.yml\nenv_file: app.env", &["env file `app.env`: there is no such file"]),
+        ("include: db.yml\nx-own: ${X}", &[]),
+    ];
+    for (text, expected) in cases {
+        let files = Memory::default().with("navigator.yml", main(text)).with("db.yml", db);
+        let outcome = load(Path::new("navigator.yml"), &files, &Environment::default().elsewhere());
+        assert_eq!(messages(&outcome), expected.iter().map(|message| format!("navigator.yml: {message}")).collect::<Vec<_>>());
+        let is_error = expected.iter().any(|message| message.ends_with("file") && !message.contains("matches"));
+        assert_eq!(outcome.is_err(), is_error, "{text}");
+    }
+    // Nothing beside the file can be known if its directory belongs to the other machine.
+    let files =
+        Memory { below: Some(Disk), ..Memory::default() }.with("new.yml", main("env_file: app.env\ninclude: conf.d/*.yml"));
+    let environment = Environment::default().elsewhere();
+    let outcome = load_in_place(Path::new("new.yml"), Path::new("/etc/no-such-directory/navigator.yml"), &files, &environment);
+    assert!(outcome.is_ok() && messages(&outcome).is_empty(), "{:?}", messages(&outcome));
 }

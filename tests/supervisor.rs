@@ -146,7 +146,7 @@ impl Source for FakeHost {
         WatchMethod::Off
     }
 
-    fn read(&self, _: Option<&Path>) -> Result<Loaded, Rejected> {
+    fn read(&self, _: Option<&Path>, _: Option<&Path>) -> Result<Loaded, Rejected> {
         unreachable!("no test here asks for a plan")
     }
 }

@@ -130,14 +130,20 @@ pub(super) enum Command {
         config: Option<PathBuf>,
     },
     /// Report every problem in a configuration
-    #[command(visible_alias = "validate")]
+    #[command(visible_alias = "validate", after_help = CHECK_HELP)]
     Check {
         /// Configurations to check; `-` is standard input
         #[arg(value_name = "CONFIG")]
         configs: Vec<PathBuf>,
         /// Output format
-        #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
-        format: ReportFormat,
+        #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+        format: CheckFormat,
+        /// Check one file as if it were at this path: relative paths and `${NAVIGATOR_CONFIG_DIR}` go by it
+        #[arg(long = "as", value_name = "PATH", requires = "configs")]
+        place: Option<PathBuf>,
+        /// Check for another machine: variables without a value and absolute paths that are missing here are taken as given
+        #[arg(long)]
+        elsewhere: bool,
     },
     /// Print the effective configuration as one file
     #[command(after_help = CONFIG_HELP)]
@@ -208,6 +214,10 @@ const SCHEMA_HELP: &str = "An editor with the YAML language server completes and
     The path is relative to the configuration. An editor does not check values from variables and other files; \
     `navigator check` does.";
 
+const CHECK_HELP: &str = "Exit code: 0 if all files are valid, 1 if one is not, 2 if one is missing or unreadable.\n\n\
+    Formats: github prints workflow commands, which annotate a pull request; gitlab a code quality report; sarif a SARIF 2.1.0 log; \
+    junit the XML that build servers show.";
+
 const CONFIG_HELP: &str = "Includes, defaults, anchors and merge keys are resolved. References such as `${PORT}` are kept, and no secret is \
     printed. Paths are relative to the directory of the configuration: keep the output there.";
 
@@ -220,6 +230,12 @@ const WAIT_HELP: &str = "Exit code: 0 if all these processes are as the file say
 
 const PLAN_HELP: &str = "If no navigator runs, the plan starts from an empty host. Signs: + start, - stop, ± restart, ~ update in place, \
     ! keep the old definition (stale), · stopped by hand.";
+
+const APPLY_HELP: &str = "The running navigator checks FILE as if it were the configuration. The new file is written beside the old one, \
+    gets its owner, group and mode, and replaces it as a whole. A link stays: its target is replaced. A file that is in place already is not \
+    written again.\n\n\
+    Exit code: 0 if all processes are as the file says, 1 if the file is rejected or another generation is in force, 2 if FILE is missing or \
+    unreadable, 3 if the file is in force and not all processes are as it says, 4 if no navigator runs. After 1, 2 and 4, nothing has changed.";
 
 const COMPLETIONS_HELP: &str = "For bash, add this line to ~/.bashrc; for zsh, the same with `zsh` to ~/.zshrc, after compinit:\n\n    \
     source <(navigator completions bash)\n\n\
@@ -234,11 +250,23 @@ pub(super) enum SignalOrder {
     Quit,
 }
 
-/// An output format: for people or for programs.
+/// An output format of `plan`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ReportFormat {
+pub(super) enum PlanFormat {
     Text,
     Json,
+    Markdown,
+}
+
+/// An output format of `check`: for people, for programs, and for services that show problems beside the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CheckFormat {
+    Text,
+    Json,
+    Github,
+    Gitlab,
+    Sarif,
+    Junit,
 }
 
 /// The notation of a configuration.
@@ -257,15 +285,34 @@ pub(super) enum ClientCommand {
         /// Configuration to plan for [default: the file of the running navigator]
         #[arg(value_name = "CANDIDATE")]
         candidate: Option<PathBuf>,
+        /// Compare the candidate with this file, without a running navigator; `-` is standard input
+        #[arg(long, value_name = "OLD", requires = "candidate")]
+        against: Option<PathBuf>,
+        /// Compare files of another machine: variables without a value and absolute paths that are missing here are taken as given
+        #[arg(long, requires = "against")]
+        elsewhere: bool,
         /// Output format
-        #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
-        format: ReportFormat,
+        #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+        format: PlanFormat,
         /// Add a unified diff of each definition
         #[arg(long)]
         diff: bool,
         /// Exit with 0 if nothing would change, with 2 if something would
         #[arg(long)]
         detailed_exitcode: bool,
+    },
+    /// Check a file, put it in the place of the configuration, and wait until all processes are as it says
+    #[command(after_help = APPLY_HELP)]
+    Apply {
+        /// File to apply; `-` is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Only if this generation is in force
+        #[arg(long, value_name = "N")]
+        if_generation: Option<u64>,
+        /// Time limit of the wait
+        #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+        timeout: Duration,
     },
     /// Show process status
     #[command(after_help = STATUS_HELP)]
@@ -367,7 +414,7 @@ impl ClientCommand {
     pub(super) fn take_config(&mut self, common: &Common) -> Option<PathBuf> {
         let names = match self {
             ClientCommand::Events { config, .. } => return config.take(),
-            ClientCommand::Plan { .. } => return None,
+            ClientCommand::Plan { .. } | ClientCommand::Apply { .. } => return None,
             ClientCommand::Status { names, .. }
             | ClientCommand::Logs { names, .. }
             | ClientCommand::Start { names }

@@ -1,9 +1,9 @@
 //! `navigator check`: reports every problem in configurations, or counts their processes.
 
-use super::arguments::ReportFormat;
+use super::arguments::CheckFormat;
 use super::console::{FAILURE, OK, USAGE, print, print_error, print_json};
+use super::reports::{self, CheckOutcome, CheckedFile, MachineFormat};
 use crate::config::{self, Disk, Environment, Files, Loaded, Rejected, RejectedKind, render_all};
-use crate::source::FileSource;
 use crate::terminal::{TerminalStyle, escape, plural};
 use reconcile::spec::Tier;
 use std::ffi::OsString;
@@ -12,49 +12,73 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// How to check.
+#[derive(Debug)]
+pub(super) struct CheckOptions {
+    pub(super) format: CheckFormat,
+    /// Checks the file as if it were at this path.
+    pub(super) place: Option<PathBuf>,
+    /// The configurations are for another machine.
+    pub(super) elsewhere: bool,
+}
+
 /// Checks configurations. The exit code is that of the worst.
-pub(super) fn check(paths: Vec<PathBuf>, format: ReportFormat) -> ExitCode {
+pub(super) fn check(paths: Vec<PathBuf>, options: &CheckOptions) -> ExitCode {
+    let environment = Environment::current();
+    let environment = if options.elsewhere { environment.elsewhere() } else { environment };
+    let format = options.format.machine_format();
     let mut worst = OK;
-    let mut all = Vec::new();
-    let mut omitted = 0;
+    let mut checked = Vec::new();
     for path in paths {
-        let shown = path.display().to_string();
-        let result = if path == Path::new(STANDARD_INPUT) {
-            config::load(&path, &DiskAndInput, &Environment::current())
-        } else {
-            FileSource::new(path, Environment::current()).read().revision
-        };
+        let place = options.place.as_deref().unwrap_or(&path);
+        let result = config::load_in_place(&path, place, &DiskAndInput, &environment);
         worst = worst.max(result.as_ref().err().map_or(OK, exit_code));
-        match (format, result) {
-            (ReportFormat::Text, Ok(loaded)) => {
+        match result {
+            Ok(loaded) if format.is_none() => {
                 print_error(&render_all(&loaded.warnings, 0, TerminalStyle::of(stderr())));
-                print(&format!("{}: {}\n", escape(&shown), contents(&loaded)));
+                print(&format!("{}: {}\n", escape(&path.to_string_lossy()), contents(&loaded)));
             }
-            (ReportFormat::Text, Err(rejected)) => {
+            Err(rejected) if format.is_none() => {
                 reject(&rejected);
             }
-            (ReportFormat::Json, Ok(loaded)) => all.extend(loaded.warnings),
-            (ReportFormat::Json, Err(rejected)) => {
-                all.extend(rejected.diagnostics);
-                omitted += rejected.omitted;
+            Ok(loaded) => {
+                checked.push(CheckedFile { path, outcome: CheckOutcome::Valid, diagnostics: loaded.warnings, omitted: 0 });
+            }
+            Err(Rejected { diagnostics, omitted, kind, .. }) => {
+                let outcome = match kind {
+                    RejectedKind::Invalid => CheckOutcome::Invalid,
+                    RejectedKind::Unreadable => CheckOutcome::Unreadable,
+                };
+                checked.push(CheckedFile { path, outcome, diagnostics, omitted });
             }
         }
     }
-    if format == ReportFormat::Json {
-        let mut report = serde_json::json!({ "diagnostics": all });
-        if omitted > 0 {
-            report["omitted"] = omitted.into();
-        }
-        print_json(&format!("{report}\n"));
+    if let Some(format) = format {
+        let report = reports::report(format, &checked, &std::env::current_dir().unwrap_or_default());
+        let is_json = !matches!(format, MachineFormat::Github | MachineFormat::Junit);
+        if is_json { print_json(&report) } else { print(&report) }
     }
     worst.into()
 }
 
+impl CheckFormat {
+    fn machine_format(self) -> Option<MachineFormat> {
+        match self {
+            CheckFormat::Text => None,
+            CheckFormat::Json => Some(MachineFormat::Json),
+            CheckFormat::Github => Some(MachineFormat::Github),
+            CheckFormat::Gitlab => Some(MachineFormat::Gitlab),
+            CheckFormat::Sarif => Some(MachineFormat::Sarif),
+            CheckFormat::Junit => Some(MachineFormat::Junit),
+        }
+    }
+}
+
 /// The name of standard input. Paths in it are relative to the working directory.
-const STANDARD_INPUT: &str = "-";
+pub(super) const STANDARD_INPUT: &str = "-";
 
 /// The file system, with standard input in the place of a file.
-struct DiskAndInput;
+pub(super) struct DiskAndInput;
 
 impl Files for DiskAndInput {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -148,9 +148,7 @@ something would change.
 .TP
 .B 3
 For
-.B status
-and
-.BR wait :
+.BR status ", " wait " and " apply :
 not every process is as the file says.
 .TP
 .B 4
@@ -196,6 +194,9 @@ Run the processes in the file.
 .TP
 .B navigator plan new.yml
 Show what another file would change.
+.TP
+.B navigator apply new.yml
+Check another file, put it in the place of the configuration, and wait until it is in force.
 .TP
 .B navigator status \-\-json | jq .converged
 Print whether all processes are as the file says.

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Commands of systemctl, Docker Compose, supervisorctl, PM2, nginx and their kind, and what does the same here.
-const ELSEWHERE: [(&[&str], &str); 17] = [
+const ELSEWHERE: [(&[&str], &str); 18] = [
     (&["ps", "top", "list", "ls", "show", "info", "inspect", "describe", "get", "pid"], "`navigator status` shows the processes"),
     (
         &["up", "launch", "serve", "boot", "begin"],
@@ -24,8 +24,12 @@ const ELSEWHERE: [(&[&str], &str); 17] = [
     ),
     (&["lint", "verify", "configtest", "test"], "`navigator check` reports every problem in a configuration"),
     (
-        &["update", "reread", "refresh", "rehash", "daemon-reload", "deploy", "apply", "sync"],
+        &["update", "reread", "refresh", "rehash", "daemon-reload", "sync"],
         "`navigator reload` reads the configuration again; saving the file does the same",
+    ),
+    (
+        &["deploy", "install", "replace"],
+        "`navigator apply FILE` checks a file, puts it in the place of the configuration and waits",
     ),
     (&["dry-run", "preview", "whatif"], "`navigator plan` shows what a configuration would change"),
     (&["monit", "monitor", "watch"], "`navigator events` prints events as they happen, `navigator status` shows the processes"),

@@ -14,7 +14,10 @@ mod log_fields;
 mod log_terminal;
 mod man;
 mod mistyped;
+pub mod plan_markdown;
 pub mod plan_text;
+mod replacement;
+mod reports;
 mod run;
 mod schema;
 mod signal;
@@ -22,7 +25,8 @@ mod usage;
 
 use crate::access::{Trust, uid_of};
 use crate::error_text::words;
-use arguments::{Arguments, ClientCommand, Command, Common, ReportFormat};
+use arguments::{Arguments, CheckFormat, ClientCommand, Command, Common};
+use check::CheckOptions;
 use clients::{InstanceTarget, LineNotation, LogSelection, PlanView};
 use console::{FAILURE, USAGE, fail, shell_word, state_dir, variable};
 use locate::{NoConfiguration, locate};
@@ -62,10 +66,18 @@ pub fn main() -> ExitCode {
 /// Runs a command. `Err`: the exit code of a command that can't be started.
 fn dispatch(command: Option<Command>, config: Option<PathBuf>, check: bool, common: &Common) -> Result<ExitCode, ExitCode> {
     Ok(match command {
-        None if check => check::check(vec![required_config(config, common)?], ReportFormat::Text),
+        None if check => {
+            let options = CheckOptions { format: CheckFormat::Text, place: None, elsewhere: false };
+            check::check(vec![required_config(config, common)?], &options)
+        }
         None => run(config, common)?,
         Some(Command::Run { config }) => run(config, common)?,
-        Some(Command::Check { configs, format }) => check::check(required_configs(configs, common)?, format),
+        Some(Command::Check { configs, place: Some(_), .. }) if configs.len() > 1 => {
+            fail(USAGE, "`--as` takes one file: check the others by a command of their own")
+        }
+        Some(Command::Check { configs, format, place, elsewhere }) => {
+            check::check(required_configs(configs, common)?, &CheckOptions { format, place, elsewhere })
+        }
         Some(Command::Config { config, mut names, format, defaults }) => {
             // With `--config`, all arguments are names.
             let first = if common.named.is_some() { config.as_deref() } else { None };
@@ -124,9 +136,14 @@ fn find_config(named: Option<PathBuf>, common: &Common) -> Result<Result<PathBuf
 /// Runs a command for a running navigator.
 fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
     match command {
-        ClientCommand::Plan { candidate, format, diff, detailed_exitcode } => {
-            clients::plan(target, candidate.as_deref(), PlanView { format, diffs: diff, detailed: detailed_exitcode })
+        ClientCommand::Plan { candidate, against, elsewhere, format, diff, detailed_exitcode } => {
+            let view = PlanView { format, diffs: diff, detailed: detailed_exitcode };
+            match (against, candidate) {
+                (Some(old), Some(new)) => clients::compare(&old, &new, elsewhere, view),
+                (_, candidate) => clients::plan(target, candidate.as_deref(), view),
+            }
         }
+        ClientCommand::Apply { file, if_generation, timeout } => clients::apply(target, &file, if_generation, timeout),
         ClientCommand::Status { names, json } => clients::status(target, &names, json),
         ClientCommand::Logs { names, follow, lines, since, timestamps, json, raw } => {
             let notation = match (json, raw) {

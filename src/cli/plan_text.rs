@@ -47,7 +47,7 @@ pub fn full(plan: &PlanReport, diffs: bool, style: TerminalStyle) -> String {
 }
 
 /// The last line: the counts.
-fn counts(plan: &PlanReport) -> String {
+pub(super) fn counts(plan: &PlanReport) -> String {
     let by_hand = match plan.stopped_by_hand.len() {
         0 => String::new(),
         count => format!(", {count} of them stopped by hand"),
@@ -84,6 +84,35 @@ fn widest_name<'a>(names: impl Iterator<Item = &'a str>) -> usize {
 
 const KINDS: [EffectKind; 4] = [EffectKind::Start, EffectKind::Stop, EffectKind::Restart, EffectKind::Update];
 
+/// The kind of a change. A newer navigator may send actions that this client doesn't know.
+fn kind(action: &str) -> Option<EffectKind> {
+    KINDS.into_iter().find(|kind| kind.as_str() == action)
+}
+
+/// The sign of a change.
+pub(super) fn sign(action: &str) -> char {
+    kind(action).map_or('?', EffectKind::sign)
+}
+
+/// Why a process changes, and how it is restarted.
+pub(super) fn why(change: &PlannedChange) -> String {
+    match (&change.manner, change.how.as_deref()) {
+        (Some(manner), Some("rolling")) => format!("{manner} ({})", change.reason),
+        (Some(manner), _) => format!("{}; {manner}", change.reason),
+        (None, _) => change.reason.clone(),
+    }
+}
+
+/// Why a process keeps running an older definition.
+pub(super) fn why_stale(stale: &PlannedStale) -> String {
+    let PlannedStale { name, reason, put_back, rolled_back, .. } = stale;
+    match (rolled_back, put_back) {
+        (Some(why), _) => format!("stale: {reason}, but {why}; `navigator reload --retry` tries it again"),
+        (None, Some(why)) => format!("stale: {reason}, but was {why}; `navigator restart {name}` tries it again"),
+        (None, None) => format!("stale: {reason}, but `on_change: none` keeps what runs"),
+    }
+}
+
 fn color(kind: EffectKind) -> &'static str {
     match kind {
         EffectKind::Start => "32",
@@ -110,15 +139,8 @@ impl PlanPage {
     }
 
     fn change(&self, change: &PlannedChange) -> String {
-        let kind = KINDS.into_iter().find(|kind| kind.as_str() == change.action);
-        // A newer navigator may send actions that this client doesn't know.
-        let (sign, color) = kind.map_or(('?', "35"), |kind| (kind.sign(), color(kind)));
-        let why = match (&change.manner, change.how.as_deref()) {
-            (Some(manner), Some("rolling")) => format!("{manner} ({})", change.reason),
-            (Some(manner), _) => format!("{}; {manner}", change.reason),
-            (None, _) => change.reason.clone(),
-        };
-        self.process(sign, color, &change.name, &why, &change.fields)
+        let color = kind(&change.action).map_or("35", color);
+        self.process(sign(&change.action), color, &change.name, &why(change), &change.fields)
     }
 
     fn socket(&self, socket: &PlannedSocket) -> String {
@@ -133,13 +155,7 @@ impl PlanPage {
     }
 
     fn stale(&self, stale: &PlannedStale) -> String {
-        let PlannedStale { name, reason, put_back, rolled_back, .. } = stale;
-        let why = match (rolled_back, put_back) {
-            (Some(why), _) => format!("stale: {reason}, but {why}; `navigator reload --retry` tries it again"),
-            (None, Some(why)) => format!("stale: {reason}, but was {why}; `navigator restart {name}` tries it again"),
-            (None, None) => format!("stale: {reason}, but `on_change: none` keeps what runs"),
-        };
-        self.process('!', "35", &stale.name, &why, &stale.fields)
+        self.process('!', "35", &stale.name, &why_stale(stale), &stale.fields)
     }
 
     fn process(&self, sign: char, color: &str, name: &str, why: &str, fields: &[FieldChange]) -> String {

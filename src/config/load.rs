@@ -3,17 +3,19 @@
 use super::draft::{Given, given};
 use super::effective::Document;
 use super::environment::Environment;
-use super::files::Files;
+use super::files::{Files, InPlace};
 use super::problems::Problem;
 use super::process::{self, ParsedProcess};
 use super::read::{EnvFiles, Loader, path_help, read_failure, remedy};
 use super::reader::beside;
-use super::resolve::{UnreadProcesses, resolve};
+use super::resolve::{UnreadProcesses, drop_unread, resolve};
 use super::scope::VariableScope;
 use super::source_map::SourceSpan;
 use super::subject::Owner;
 use super::tree::{MapEntry, Node, entry};
-use super::{Loaded, Rejected, RejectedKind, Settings, address_conflicts, glob, replicas, serving_checks, shell_lints, top};
+use super::{
+    Diagnostic, Loaded, Rejected, RejectedKind, Settings, address_conflicts, glob, replicas, serving_checks, shell_lints, top,
+};
 use crate::access::Distrust;
 use reconcile::desired::Desired;
 use reconcile::rollback::Rollback;
@@ -33,6 +35,25 @@ use std::time::Duration;
 /// Every problem of these files, if one of them is an error.
 pub fn load(main: &Path, files: &dyn Files, environment: &Environment) -> Result<Loaded, Rejected> {
     load_into(main, files, environment, None)
+}
+
+/// Loads the content of `file` as if it were in the place of the configuration `main`. Problems name `file`.
+///
+/// # Errors
+/// Those of [`load`].
+pub fn load_in_place(file: &Path, main: &Path, files: &dyn Files, environment: &Environment) -> Result<Loaded, Rejected> {
+    let name_file = |diagnostics: &mut Vec<Diagnostic>| {
+        for Diagnostic { file: found, labels, .. } in diagnostics {
+            let places = std::iter::once(found).chain(labels.iter_mut().map(|label| &mut label.file));
+            places.filter(|place| *place == main).for_each(|place| file.clone_into(place));
+        }
+    };
+    let mut outcome = load(main, &InPlace { files, place: main, file }, environment);
+    match &mut outcome {
+        Ok(loaded) => name_file(&mut loaded.warnings),
+        Err(rejected) => name_file(&mut rejected.diagnostics),
+    }
+    outcome
 }
 
 /// Like [`load`]; also writes the effective configuration into a document.
@@ -92,6 +113,8 @@ struct Included {
     shown: PathBuf,
     /// Its path comes from a variable.
     is_secret: bool,
+    /// Its path or pattern in the file.
+    written: String,
 }
 
 /// A path for messages. Parts from variables are shown as written, parts that a wildcard matched as found.
@@ -164,6 +187,11 @@ impl Loader<'_> {
             }
         }
         self.problems.subject.owner = Owner::File;
+        if self.environment.is_elsewhere() {
+            // The name of a process may be that of a variable.
+            missing.any_name |= !missing.names.is_empty();
+            drop_unread(&mut processes, &missing);
+        }
         address_conflicts::report(&processes, &self.texts, &mut self.problems);
         let (settings, timeout, rollback) = self.settings(entries, &shared, document);
         let desired = resolve(&processes, &missing, timeout, &mut self.problems)?.with_rollback(rollback);
@@ -180,6 +208,7 @@ impl Loader<'_> {
             let nodes = include.value.one_or_more();
             reader.at("include", |reader| nodes.iter().filter_map(|node| Some((reader.filled(node)?, node.span))).collect())
         });
+        missing.any_name |= patterns.len() < include.value.one_or_more().len();
         let mut paths: BTreeMap<PathBuf, Included> = BTreeMap::new();
         for (pattern, span) in patterns {
             let path = beside(main, pattern.value());
@@ -189,6 +218,9 @@ impl Loader<'_> {
                 );
             } else if glob::is_glob(pattern.value()) {
                 match self.expand(&path) {
+                    Ok(all) if all.is_empty() && self.is_elsewhere(&io::ErrorKind::NotFound.into(), pattern.value(), &path) => {
+                        missing.any_name = true;
+                    }
                     Ok(all) if all.is_empty() => {
                         let problem = Problem::warning(span, format!("`{}` in `include` matches no file", pattern.shown()));
                         let help = "a path is relative to the file that names it; a file that is created later is included then";
@@ -196,7 +228,8 @@ impl Loader<'_> {
                     }
                     Ok(all) => paths.extend(all.into_iter().map(|found| {
                         let shown = displayed_path(main, &pattern, &found);
-                        (found, Included { named_at: None, shown, is_secret: pattern.is_secret() })
+                        let written = pattern.value().to_owned();
+                        (found, Included { named_at: None, shown, is_secret: pattern.is_secret(), written })
                     })),
                     Err(error) => self.problems.add(untrusted_directory(&pattern, span, &error)),
                 }
@@ -204,16 +237,18 @@ impl Loader<'_> {
                 self.problems.add(Problem::error(span, "`include` can't name its own file"));
             } else {
                 let shown = displayed_path(main, &pattern, &path);
-                paths.insert(path, Included { named_at: Some(span), shown, is_secret: pattern.is_secret() });
+                let written = pattern.value().to_owned();
+                paths.insert(path, Included { named_at: Some(span), shown, is_secret: pattern.is_secret(), written });
             }
         }
         paths.remove(main);
         let mut nodes = Vec::new();
-        for (path, Included { named_at, shown, is_secret }) in paths {
+        for (path, Included { named_at, shown, is_secret, written }) in paths {
             let node = match self.read_file(&path) {
                 Ok(bytes) => self.tree(&path, &shown, bytes),
                 // A directory that matches a glob is skipped.
                 Err(error) if named_at.is_none() && error.kind() == io::ErrorKind::IsADirectory => continue,
+                Err(error) if self.is_elsewhere(&error, &written, &path) => None,
                 Err(error) => {
                     let message = format!("`{}` in `include`: {}", shown.display(), read_failure(&error, is_secret));
                     let help = match error.kind() {

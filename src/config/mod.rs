@@ -68,7 +68,7 @@ pub use effective::{Effective, EffectiveError, EffectiveRequest, Notation, effec
 pub use environment::Environment;
 pub use files::{CHUNK, Disk, Files, MAX_BYTES};
 pub(crate) use glob::{expand, is_glob, matches};
-pub use load::load;
+pub use load::{load, load_in_place};
 pub use problems::MAX_SHOWN;
 pub use render::{render, render_all};
 pub use scalar::duration;

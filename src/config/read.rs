@@ -114,6 +114,19 @@ impl<'l> Loader<'l> {
         if bytes.len() as u64 > MAX_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     }
 
+    /// Whether a file that can't be read here is taken as given, because it belongs to another machine. `written`: its path as it is
+    /// in the configuration.
+    pub(super) fn is_elsewhere(&self, error: &io::Error, written: &str, path: &Path) -> bool {
+        use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+        if !self.environment.is_elsewhere() || !matches!(error.kind(), NotFound | NotADirectory | PermissionDenied) {
+            return false;
+        }
+        let directory = Path::new(&self.config_dir);
+        let is_unknown = written.contains("${");
+        let is_outside = is_unknown || Path::new(written).is_absolute() && !absolute(path).starts_with(directory);
+        is_outside || self.files.list(directory).is_err()
+    }
+
     /// Parses a configuration file; problems show its path as `shown`.
     pub(super) fn tree(&mut self, path: &Path, shown: &Path, bytes: Vec<u8>) -> Option<Rc<Node>> {
         let text = self.add_text(path, shown, bytes)?;
@@ -238,12 +251,17 @@ impl<'l> Loader<'l> {
     fn env_file(&mut self, name: &Text, span: SourceSpan, is_optional: bool) -> Result<Option<Rc<Variables>>, Option<Problem>> {
         let path = beside(self.texts.path(span.text), name.value());
         if !self.env_files.contains_key(&path) {
+            let read = self.read_file(&path);
+            if read.as_ref().is_err_and(|error| self.is_elsewhere(error, name.value(), &path)) {
+                self.env_files.insert(path, Err(None));
+                return Err(None);
+            }
             let failure = |error: io::Error| EnvFileError {
                 reason: read_failure(&error, name.is_secret()),
                 is_missing: error.kind() == io::ErrorKind::NotFound,
                 remedy: remedy(&error, name.is_secret()),
             };
-            let read = self.read_file(&path).map_err(|error| Some(failure(error)));
+            let read = read.map_err(|error| Some(failure(error)));
             let shown = format!("(from {})", name.shown());
             let shown_path = beside(self.texts.shown_path(span.text), name.shown());
             let layer = read.and_then(|bytes| self.read_env_file(&path, &shown_path, bytes, &shown).ok_or(None));

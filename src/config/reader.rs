@@ -3,7 +3,7 @@
 use super::problems::Problem;
 use super::redact::short;
 use super::scalar::{self, Surge};
-use super::scope::{Context, VariableScope};
+use super::scope::{Context, VariableScope, is_unknown};
 use super::source_map::SourceSpan;
 use super::subject::{ITEM, KEY, OWNER};
 use super::table::{ConfigKey, DefaultValue, NOT_YET, either};
@@ -368,6 +368,9 @@ impl NodeReader<'_, '_, '_> {
 
     /// Reports a value that a field doesn't take. For a substituted value, the message quotes the source.
     pub(super) fn refuse(&mut self, node: &Node, text: &Text, what: &str, help: Option<&str>) {
+        if is_unknown(text, self.context.environment) {
+            return;
+        }
         let mut shown: String = text.shown().chars().take(60).collect();
         if shown.len() < text.shown().len() {
             shown.push('…');

@@ -27,6 +27,18 @@ impl UnreadProcesses<'_> {
     }
 }
 
+/// Drops dependencies on processes that may be defined where nothing could be read.
+pub(super) fn drop_unread(processes: &mut [ParsedProcess], unread: &UnreadProcesses<'_>) {
+    let names: BTreeSet<Name> = processes.iter().map(|process| process.spec.definition().clone()).collect();
+    let is_dropped = |name: &Name| !names.contains(name) && unread.may_have(name);
+    for process in processes {
+        if process.spec.depends_on.iter().flatten().any(|(name, _)| is_dropped(name)) {
+            let spec = Arc::make_mut(&mut process.spec);
+            spec.depends_on = spec.depends_on.take().map(|all| all.into_iter().filter(|(name, _)| !is_dropped(name)).collect());
+        }
+    }
+}
+
 /// Combines these processes.
 pub(super) fn resolve(
     processes: &[ParsedProcess],

@@ -35,6 +35,8 @@ struct ExpandedText {
     value: String,
     /// It refers to a variable, and so it is secret.
     has_variables: bool,
+    /// It refers to a variable that has a value on another machine only.
+    is_unknown: bool,
 }
 
 /// A problem was found and has been reported.
@@ -140,7 +142,9 @@ impl<'a> VariableScope<'a> {
         }
         let mut expanded = ExpandedText::default();
         self.expand(&pieces, &written, &mut expanded, context)?;
-        let ExpandedText { value, has_variables } = expanded;
+        let ExpandedText { value, has_variables, is_unknown } = expanded;
+        // The source of an unknown value takes its place.
+        let value = if is_unknown { scalar.text.to_string() } else { value };
         if value.len() >= MAX_STRING {
             let message = format!("{KEY} has {} bytes; a program takes less than {MAX_STRING}", value.len());
             return Err(context.report(Problem::error(node.span, message)));
@@ -214,6 +218,10 @@ impl<'a> VariableScope<'a> {
         }
         match &reference.form {
             ReferenceForm::Default { pieces, .. } => return self.expand(pieces, written, expanded, context),
+            _ if context.environment.is_elsewhere() => {
+                expanded.is_unknown = true;
+                return Ok(());
+            }
             _ if self.incomplete => {}
             form => {
                 // Finding a suggestion takes long.
@@ -414,6 +422,11 @@ pub(crate) fn is_secret(key: &str) -> bool {
         };
         words.iter().any(|word| key[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word)))
     })
+}
+
+/// Whether a value is known on another machine only: it is still its source.
+pub(super) fn is_unknown(value: &Text, environment: &Environment) -> bool {
+    environment.is_elsewhere() && value.is_secret() && value.value().contains("${")
 }
 
 /// Marks a value under a secret key as secret. Its source is shown only if it is a lone reference.

@@ -110,16 +110,17 @@ impl<'a> Serving<'_, 'a> {
     /// Nothing would serve while the only process stops before it is started again.
     fn surge(&self) -> Option<Problem> {
         let is_rolling = self.draft.on_change == Some(OnChange::Rolling);
-        let surge = self.part("rolling", "surge").filter(|_| is_rolling && self.stops_first())?;
+        let is_known = self.draft.surge.is_some() && (self.draft.replicas.is_some() || given(self.fields, "replicas").is_none());
+        let surge = self.part("rolling", "surge").filter(|_| is_known && is_rolling && self.stops_first())?;
         let message = format!("`rolling.surge: 0`{OWNER} needs at least two `replicas`: alone it would be `on_change: restart`");
         let problem = Problem::error(surge.value.span, message).help("add `replicas: 2` or more, or write `surge: 1`");
         (self.draft.replicas.unwrap_or(1) < 2 && !self.is_inherited("rolling")).then_some(problem)
     }
 
-    /// Whether each replica stops before it is started again.
+    /// Whether each replica stops before it is started again, as far as that is known.
     fn stops_first(&self) -> bool {
         let replicas = self.draft.replicas.unwrap_or(1);
-        self.draft.surge.is_some_and(|surge| surge.of(replicas) == 0)
+        self.draft.surge.map_or_else(|| self.part("rolling", "surge").is_some(), |surge| surge.of(replicas) == 0)
     }
 
     /// A variable that navigator sets for each replica.

@@ -206,9 +206,10 @@ async fn view_of_names(to: &LoopAccess, query: &Query) -> Result<(Arc<LoopView>,
 
 async fn plan(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
     let broken = |error: &dyn std::fmt::Display| ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
-    let (source, candidate) = (Arc::clone(&to.source), query.all("path").next().map(PathBuf::from));
+    let source = Arc::clone(&to.source);
+    let [candidate, place] = ["path", "as"].map(|key| query.all(key).next().map(PathBuf::from));
     let turn = to.planning.acquire().await.map_err(|error| broken(&error))?;
-    let reading = tokio::task::spawn_blocking(move || source.read(candidate.as_deref()));
+    let reading = tokio::task::spawn_blocking(move || source.read(candidate.as_deref(), place.as_deref()));
     let loaded = match reading.await.map_err(|error| broken(&error))? {
         Ok(loaded) => loaded,
         Err(rejected) => {

@@ -134,8 +134,13 @@ impl FileSource {
 
     /// Reads everything now.
     pub fn read(&self) -> Reading {
+        self.read_in_place(&self.path)
+    }
+
+    /// Reads everything now, with the content of another file in the place of this one.
+    pub fn read_in_place(&self, file: &Path) -> Reading {
         let fs = RecordingFs::new(self.has_writer).with_trust(self.trust);
-        let revision = config::load(&self.path, &fs, &self.environment);
+        let revision = config::load_in_place(file, &self.path, &fs, &self.environment);
         let (record, answers) = fs.finish();
         Reading { revision, record, answers }
     }

@@ -35,11 +35,12 @@ pub trait Source: fmt::Debug {
     /// How changes are found at present.
     fn watch_method(&self) -> WatchMethod;
 
-    /// Reads the candidate at a path, or what would be delivered now. It is not applied.
+    /// Reads the candidate at a path, or what would be delivered now. It is not applied. With a `place`, it is read as if it were
+    /// there.
     ///
     /// # Errors
     /// Every problem that keeps it from being applied.
-    fn read(&self, candidate: Option<&Path>) -> Result<Loaded, Rejected>;
+    fn read(&self, candidate: Option<&Path>, place: Option<&Path>) -> Result<Loaded, Rejected>;
 }
 
 /// The digests of watched files, for each process that watches some.

@@ -84,8 +84,14 @@ impl Source for FileFollower {
         self.active_method.get()
     }
 
-    fn read(&self, candidate: Option<&Path>) -> Result<Loaded, Rejected> {
-        candidate.map_or_else(|| self.source.read(), |path| self.source.with_path(path.to_owned()).read()).revision
+    fn read(&self, candidate: Option<&Path>, place: Option<&Path>) -> Result<Loaded, Rejected> {
+        let at = |path: &Path| self.source.with_path(path.to_owned());
+        let reading = match (candidate, place) {
+            (None, None) => self.source.read(),
+            (Some(path), None) | (None, Some(path)) => at(path).read(),
+            (Some(candidate), Some(place)) => at(place).read_in_place(candidate),
+        };
+        reading.revision
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every test holds it to what a user reads in the documentation, and none knows its code. Each starts navigator in a
 //! directory of its own and ends with the check that no process is left.
 
+mod apply;
 mod changes;
 mod circumstances;
 mod cli;
@@ -10,6 +11,7 @@ mod clients;
 mod completions;
 mod control;
 mod demo;
+mod deploy;
 mod destinations;
 mod doctor;
 mod ends;
@@ -36,6 +38,7 @@ mod policies;
 mod ready;
 mod refusals;
 mod reload;
+mod reports;
 mod rollback;
 mod saves;
 mod schedules;

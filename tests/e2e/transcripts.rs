@@ -29,7 +29,10 @@ macro_rules! cases {
 }
 
 cases! {
+    apply
     check
+    check_elsewhere
+    check_formats
     config
     errors
     events
@@ -38,7 +41,9 @@ cases! {
     logs
     orders
     plan
+    plan_against
     plan_looks
+    plan_markdown
     plan_rolled_back
     plan_stale
     plan_without_navigator

@@ -1,5 +1,7 @@
 //! The commands for a running navigator. Each sends a request, waits and prints the answer.
 
+mod apply;
+mod compare;
 mod events;
 mod explain;
 mod logs;
@@ -9,6 +11,8 @@ mod status;
 mod table;
 mod wait;
 
+pub(super) use apply::apply;
+pub(super) use compare::compare;
 pub(super) use events::events;
 pub(super) use logs::{LineNotation, LogSelection, logs};
 pub(super) use orders::{order, reload, restart, signal};
@@ -66,10 +70,18 @@ fn unanswered(error: &ClientError) -> ExitCode {
 
 /// Prints why a request was refused, with all diagnostics. Returns the exit code.
 fn refused(answer: &Value) -> ExitCode {
-    let problems = answer["diagnostics"].as_array().into_iter().flatten();
-    let problems: Vec<ConfigProblem> = problems.filter_map(|problem| ConfigProblem::deserialize(problem).ok()).collect();
-    print_error(&guard(&rendered(&problems, Severity::Error, TerminalStyle::of(stderr()))));
+    print_problems(&problems(answer));
     fail(FAILURE, answer["error"].as_str().unwrap_or("the running navigator refused without a reason"))
+}
+
+/// The diagnostics of an answer.
+fn problems(answer: &Value) -> Vec<ConfigProblem> {
+    let problems = answer["diagnostics"].as_array().into_iter().flatten();
+    problems.filter_map(|problem| ConfigProblem::deserialize(problem).ok()).collect()
+}
+
+fn print_problems(problems: &[ConfigProblem]) {
+    print_error(&guard(&rendered(problems, Severity::Error, TerminalStyle::of(stderr()))));
 }
 
 /// Problems in the format of `navigator check`, with their source lines.

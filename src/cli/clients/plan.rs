@@ -1,9 +1,10 @@
 //! `navigator plan`: shows what a configuration would change, compared with the running navigator or, without one, with an empty
 //! host.
 
-use super::super::arguments::ReportFormat;
+use super::super::arguments::PlanFormat;
 use super::super::check::reject;
 use super::super::console::{FAILURE, OK, print, print_json, shell_word};
+use super::super::plan_markdown::markdown;
 use super::super::plan_text::full;
 use super::{InstanceTarget, refused, unanswered, url};
 use crate::config::Environment;
@@ -25,7 +26,7 @@ const CHANGES: u8 = 2;
 /// How to show a plan.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct PlanView {
-    pub(in super::super) format: ReportFormat,
+    pub(in super::super) format: PlanFormat,
     /// With a unified diff of each definition.
     pub(in super::super) diffs: bool,
     /// The exit code says whether something would change.
@@ -40,16 +41,25 @@ pub(in super::super) fn plan(target: &InstanceTarget, candidate: Option<&Path>, 
         Err(_) if view.detailed => return FAILURE.into(),
         Err(code) => return code,
     };
-    match view.format {
-        ReportFormat::Text => {
-            print(&full(&plan, view.diffs, TerminalStyle::of(stdout())));
-            if !plan.is_empty() && !plan.is_known {
-                let how = how_to_apply(target.config.as_deref(), &target.options, candidate, plan.target.as_ref());
-                print(&format!("to apply: {}\n", escape(&how)));
-            }
-        }
-        ReportFormat::Json => print_json(&json(plan.clone(), view.diffs)),
+    show(&plan, view);
+    if view.format == PlanFormat::Text && !plan.is_empty() && !plan.is_known {
+        let how = how_to_apply(target.config.as_deref(), &target.options, candidate, plan.target.as_ref());
+        print(&format!("to apply: {}\n", escape(&how)));
     }
+    exit_code(&plan, view)
+}
+
+/// Shows a plan.
+pub(super) fn show(plan: &PlanReport, view: PlanView) {
+    match view.format {
+        PlanFormat::Text => print(&full(plan, view.diffs, TerminalStyle::of(stdout()))),
+        PlanFormat::Json => print_json(&json(plan.clone(), view.diffs)),
+        PlanFormat::Markdown => print(&markdown(plan)),
+    }
+}
+
+/// The exit code of a plan that was shown.
+pub(super) fn exit_code(plan: &PlanReport, view: PlanView) -> ExitCode {
     if view.detailed && !plan.changes.is_empty() { CHANGES.into() } else { OK.into() }
 }
 

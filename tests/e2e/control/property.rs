@@ -8,11 +8,11 @@ use crate::harness::{Signal, Site, client, servers};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use std::str;
 use std::thread;
 use std::time::Duration;
-use std::{fs, str};
 
 const TESTER: &str = "schemathesis==4.32.5";
 
@@ -36,37 +36,20 @@ checks.positive_data_acceptance.expected-statuses = ["200", "404", "408"]
 
 #[test]
 fn a_property_tester_finds_nothing() {
-    let Some(tester) = tester("control::property::a_property_tester_finds_nothing") else { return };
+    let test = "control::property::a_property_tester_finds_nothing";
+    let Some(programs) = servers::python_packages(test, &[TESTER]) else { return };
     let site = Site::new();
     let mut navigator = site.start_unwatched(PROCESSES);
     navigator.started("silent");
     site.write("schemathesis.toml", SETTINGS);
     let url = format!("http://127.0.0.1:{}", relay(instance(&site).join("socket")));
-    let mut command = Command::new(tester);
+    let mut command = Command::new(programs.join("schemathesis"));
     command.args(["--config-file", "schemathesis.toml", "run", concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json")]);
     command.args(["--url", &url, "--max-examples", "20", "--request-timeout", "10", "--seed", "1", "--no-color"]);
     let report = client(command.current_dir(site.path("")));
     assert!(report.contains("Tested: 10"), "{report}");
     navigator.signal(Signal::TERM);
     navigator.exits(0);
-}
-
-/// The tester, installed below `target/`; `None`: it can't be, and the test is skipped.
-fn tester(test: &str) -> Option<PathBuf> {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(TESTER.replace("==", "-"));
-    let (program, finished) = (directory.join("bin/schemathesis"), directory.join("finished"));
-    if finished.exists() {
-        return Some(program);
-    }
-    let mut environment = Command::new("python3");
-    environment.args(["-m", "venv", "--clear"]).arg(&directory);
-    let mut install = Command::new(directory.join("bin/pip"));
-    install.args(["--quiet", "--disable-pip-version-check", "install", TESTER]);
-    let is_installed = servers::succeeds(test, &mut environment) && servers::succeeds(test, &mut install);
-    is_installed.then(|| {
-        fs::write(finished, "").expect("the directory is ours");
-        program
-    })
 }
 
 /// Relays connections to the socket; returns the port. It ends with the test.

@@ -4,7 +4,7 @@
 //! `tests/run` installs them.
 
 use super::{attempt, report};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -35,10 +35,14 @@ pub(crate) fn present(test: &str, programs: &[&str]) -> bool {
     }
 }
 
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Whether the test runs as root. If it doesn't, it is skipped.
 #[track_caller]
 pub(crate) fn root(test: &str) -> bool {
-    rustix::process::geteuid().is_root() || skip(test, "it needs root")
+    is_root() || skip(test, "it needs root")
 }
 
 /// Whether a command succeeds here, such as one that needs a permission. If it doesn't, the test is skipped.
@@ -54,6 +58,27 @@ pub(crate) fn succeeds(test: &str, command: &mut Command) -> bool {
         Ok(_) => true,
         Err(error) => skip(test, &error.replace('\n', " ")),
     }
+}
+
+/// The programs of these packages of Python, in an environment of their own below `target/`: the folder that they are in. `None`:
+/// they can't be installed, and the test is skipped.
+#[track_caller]
+pub(crate) fn python_packages(test: &str, packages: &[&str]) -> Option<PathBuf> {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(packages.join("-").replace("==", "-"));
+    let finished = directory.join("finished");
+    let lock = File::create(directory.with_added_extension("lock")).expect("the directory of the build can be written");
+    lock.lock().expect("a file can be locked");
+    if !finished.exists() {
+        let mut environment = Command::new("python3");
+        environment.args(["-m", "venv", "--clear"]).arg(&directory);
+        let mut install = Command::new(directory.join("bin/pip"));
+        install.args(["--quiet", "--disable-pip-version-check", "install"]).args(packages);
+        if !succeeds(test, &mut environment) || !succeeds(test, &mut install) {
+            return None;
+        }
+        fs::write(finished, "").expect("the directory is ours");
+    }
+    Some(directory.join("bin"))
 }
 
 /// Says that a test is skipped; `false`, for the caller to return on.
