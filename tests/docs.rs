@@ -254,6 +254,8 @@ fn takes(key: &ConfigKey) -> String {
         ValueShape::Number(from, to) => format!("number, {from} to {to}"),
         ValueShape::Duration | ValueShape::SomeDuration | ValueShape::Delay => "duration".to_owned(),
         ValueShape::Size => "size".to_owned(),
+        ValueShape::Memory => "amount of memory".to_owned(),
+        ValueShape::Percent => "percentage".to_owned(),
         ValueShape::Octal => "octal, as written: `0027`".to_owned(),
         ValueShape::Signal => "name with or without `SIG`, or number".to_owned(),
         ValueShape::Words(words) => either(words),

@@ -308,6 +308,8 @@ pub enum ExitStatus {
     Code(i32),
     /// It was ended by this signal.
     Signal(Signal),
+    /// The kernel ended it by `KILL`, because memory ran out: that of its control group, or the host's.
+    OutOfMemory,
     /// It was never started.
     NotStarted(Refusal),
     /// It ended, and its status is unknown.
@@ -320,7 +322,7 @@ impl ExitStatus {
         match (self, &spec.success_exit_codes) {
             (ExitStatus::Code(code), None) => *code == 0,
             (ExitStatus::Code(code), Some(successes)) => successes.iter().any(|success| i32::from(*success) == *code),
-            (ExitStatus::Signal(_) | ExitStatus::NotStarted(_) | ExitStatus::Lost, _) => false,
+            (ExitStatus::Signal(_) | ExitStatus::OutOfMemory | ExitStatus::NotStarted(_) | ExitStatus::Lost, _) => false,
         }
     }
 }
@@ -330,6 +332,7 @@ impl fmt::Display for ExitStatus {
         match self {
             ExitStatus::Code(code) => write!(f, "exit status {code}"),
             ExitStatus::Signal(signal) => write!(f, "killed by {signal}"),
+            ExitStatus::OutOfMemory => f.write_str("out of memory"),
             ExitStatus::NotStarted(why) => why.fmt(f),
             ExitStatus::Lost => f.write_str("exit status unknown"),
         }

@@ -169,6 +169,13 @@ impl Fields {
             };
             self.add_identity(format!("limits.{name}"), Text::plain(&text));
         }
+        let resources = &exec.resources;
+        let cpu = resources.cpu.map(|percent| format!("{percent}%"));
+        let numbers = [("resources.memory", resources.memory), ("resources.tasks", resources.tasks)];
+        let numbers = numbers.into_iter().filter_map(|(path, most)| Some((path, most?.to_string())));
+        for (path, most) in numbers.chain(cpu.map(|cpu| ("resources.cpu", cpu))) {
+            self.add_identity(path, Text::plain(&most));
+        }
     }
 
     fn upkeep(&mut self, spec: &Spec) {

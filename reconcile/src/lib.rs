@@ -37,6 +37,7 @@ mod put_back;
 pub mod reason;
 pub mod replica;
 pub mod report;
+pub mod resources;
 pub mod rollback;
 pub mod run_status;
 pub mod schedule;

@@ -105,7 +105,7 @@ impl fmt::Display for Reason {
             Reason::Unhealthy(why) => write!(f, "liveness probe failed: {why}"),
             Reason::Watched(path) => write!(f, "{path} changed"),
             Reason::PutBack { why, generation, bound } => {
-                let ended = matches!(**why, Reason::Ended(ExitStatus::Code(_) | ExitStatus::Signal(_) | ExitStatus::Lost));
+                let ended = matches!(&**why, Reason::Ended(status) if !matches!(status, ExitStatus::NotStarted(_)));
                 write!(f, "put back: {why}{} (generation {generation})", if ended { " before it was ready" } else { "" })?;
                 let Some(BoundAddress { address, is_of_replica }) = bound else { return Ok(()) };
                 let way_out = if *is_of_replica { "write `rolling: {surge: 0}`" } else { "let navigator hold it by `listen`" };

@@ -4,6 +4,7 @@
 //! which a run takes over in place. So "must it restart?" is one `==`.
 
 use crate::replica::Replica;
+use crate::resources::Resources;
 use crate::schedule::Schedule;
 use crate::socket::Listener;
 use crate::text::{Name, Text};
@@ -98,6 +99,8 @@ pub struct Exec {
     pub nice: Option<i32>,
     /// Resource limits by name (`nofile`), each for soft and hard limit.
     pub limits: BTreeMap<&'static str, Limit>,
+    /// What its whole tree may use.
+    pub resources: Resources,
     /// -1000 to 1000; `None`: the one navigator was started with.
     pub oom_score_adj: Option<i32>,
     /// Fields with other values than here. They are not known: only digests were recorded ([`crate::take_over`]).

@@ -9,6 +9,7 @@ use super::parts::{self, ACTIONS, BACKOFF, DEPENDENCY, OUTPUT, RELOAD, ROLLING, 
 use super::probes::{self, LIVENESS, READY};
 use super::problems::Problem;
 use super::reader::{FieldReader, NodeReader, keys};
+use super::resources::RESOURCES;
 use super::schedules::{SCHEDULE, schedule};
 use super::subject::KEY;
 use super::table::{ChangeEffect, ConfigKey, ValueShape, words};
@@ -231,6 +232,11 @@ pub(super) static PROCESS: &[FieldReader<Draft>] = &[
             .otherwise("navigator's")
             .means("resource limits by name"),
         parts::limits,
+    ),
+    field(
+        ConfigKey::new("resources", ValueShape::Part(|| keys(RESOURCES)), ChangeEffect::Restart)
+            .means("limits of the whole process tree, by its control group"),
+        |reader, node, draft| reader.map(node, "resources", RESOURCES, &mut draft.spec.exec.resources),
     ),
     field(
         ConfigKey::new("oom_score_adj", ValueShape::Whole(-1000, 1000), ChangeEffect::Restart)

@@ -40,6 +40,7 @@ mod redact;
 mod render;
 mod replicas;
 mod resolve;
+mod resources;
 mod scalar;
 mod schedules;
 mod schema;

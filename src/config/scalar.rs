@@ -20,6 +20,12 @@ pub(super) const DURATION: &str = r"(N|(Nd)?(Nh)?(Nm)?(Ns)?(Nms)?)";
 /// What [`size`] accepts.
 pub(super) const SIZE: &str = "[0-9]+([Bb]|[KkMmGg][Ii]?[Bb])?";
 
+/// What [`memory`] accepts, apart from zero.
+pub(super) const MEMORY: &str = "[0-9]+([Bb]|[KkMmGg]([Ii]?[Bb])?)?";
+
+/// What [`percent`] accepts, apart from zero.
+pub(super) const PERCENT: &str = "[0-9]{1,5}%";
+
 /// What [`umask`] and [`mode`] accept.
 pub(super) const OCTAL: &str = "(0o)?0*[0-7]{1,3}";
 
@@ -94,6 +100,20 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     };
     let number: u64 = number.parse().map_err(|_| FORM.to_owned())?;
     number.checked_mul(scale).ok_or_else(|| "it is too large".to_owned())
+}
+
+/// Parses an amount of memory: a [`size`], or one with `K`, `M` or `G`, which are multiples of 1024.
+pub(super) fn memory(text: &str) -> Result<u64, &'static str> {
+    let is_short = text.ends_with(['K', 'M', 'G', 'k', 'm', 'g']);
+    let bytes = if is_short { size(&format!("{text}iB")) } else { size(text) };
+    bytes.ok().filter(|bytes| *bytes > 0).ok_or("write a number of bytes, or one with a unit, such as `512M` or `2GiB`")
+}
+
+/// Parses a percentage from `1%`.
+pub(super) fn percent(text: &str) -> Result<u32, &'static str> {
+    let digits = text.strip_suffix('%').filter(|digits| digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let percent = digits.and_then(|digits| digits.parse().ok()).filter(|percent| *percent > 0);
+    percent.ok_or("write a percentage of one processor, such as `50%`, or `200%` for two")
 }
 
 /// Parses a file mode creation mask in octal, as in a shell: `0027`, `22`.

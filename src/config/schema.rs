@@ -8,7 +8,7 @@ use super::fields::{self, RESTART_FIELDS};
 use super::listen::{ADDRESS, ONLY_FOR_PATHS, SOCKET_NAME};
 use super::parts;
 use super::reader::keys;
-use super::scalar::{DURATION, MAX_DURATION, NAME, NUMBER, OCTAL, SIZE};
+use super::scalar::{DURATION, MAX_DURATION, MEMORY, NAME, NUMBER, OCTAL, PERCENT, SIZE};
 use super::schedules::WHEN;
 use super::table::{ChangeEffect, ConfigKey, DefaultValue, NOT_YET, ValueShape};
 use super::top;
@@ -152,11 +152,7 @@ fn value(key: &ConfigKey, path: &str) -> Value {
         ValueShape::Socket => socket(),
         ValueShape::Sockets(keys) => sockets(map(&keys(), &inner)),
         ValueShape::Cron => cron(),
-        ValueShape::CronOrPart(keys) => {
-            let mut part = choice(&WHEN, map(&keys(), &inner));
-            set(&mut part, "dependentSchemas", json!({ "timezone": { "properties": { "every": false } } }));
-            json!({ "anyOf": [cron(), part] })
-        }
+        ValueShape::CronOrPart(keys) => json!({ "anyOf": [cron(), schedule(map(&keys(), &inner))] }),
         ValueShape::Bool => json!({ "anyOf": [{ "type": "boolean" }, reference()] }),
         ValueShape::BoolOrNames => {
             let name = json!({ "type": ["string", "number", "boolean"], "minLength": 1, "pattern": "^[^=\\u0000]+$" });
@@ -183,6 +179,8 @@ fn value(key: &ConfigKey, path: &str) -> Value {
         ValueShape::Delay => delay(),
         ValueShape::DelayOrPart(keys) => json!({ "anyOf": [delay(), map(&keys(), &inner)] }),
         ValueShape::Size => number_or(SIZE, json!({ "minimum": 0, "examples": ["50MB", "10MiB"] })),
+        ValueShape::Memory => memory(),
+        ValueShape::Percent => percent(),
         ValueShape::Octal => number_or(OCTAL, json!({ "minimum": 0, "maximum": 777 })),
         ValueShape::Signal => signal(),
         ValueShape::Words(words) => json!({ "anyOf": [{ "enum": words }, reference()] }),
@@ -227,6 +225,28 @@ fn value(key: &ConfigKey, path: &str) -> Value {
             if key.name == "applications" { json!({ "anyOf": [list, { "type": "object" }] }) } else { list }
         }
     }
+}
+
+/// An amount of memory that isn't zero.
+fn memory() -> Value {
+    let mut memory = number_or(MEMORY, json!({ "minimum": 1, "examples": ["512M", "2GiB"] }));
+    set(&mut memory, "not", json!({ "type": "string", "pattern": "^0*[A-Za-z]*$" }));
+    memory
+}
+
+/// A percentage that isn't zero.
+fn percent() -> Value {
+    let mut percent = written_as(PERCENT);
+    set(&mut percent, "not", json!({ "pattern": "^0*%$" }));
+    set(&mut percent, "examples", json!(["50%", "200%"]));
+    percent
+}
+
+/// A schedule in its map form.
+fn schedule(map: Value) -> Value {
+    let mut schedule = choice(&WHEN, map);
+    set(&mut schedule, "dependentSchemas", json!({ "timezone": { "properties": { "every": false } } }));
+    schedule
 }
 
 /// A cron expression. What its fields may contain is checked by the loader alone.

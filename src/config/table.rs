@@ -55,6 +55,10 @@ pub enum ValueShape {
     Delay,
     /// `50MB`, `10MiB`, or a number of bytes.
     Size,
+    /// `512M`, `2GiB`, or a number of bytes; not zero.
+    Memory,
+    /// A percentage from `1%`.
+    Percent,
     /// An octal number, as written.
     Octal,
     /// The name or number of a signal.

@@ -466,6 +466,7 @@ mod tests {
             Reason::Scheduled,
             Reason::Ended(ExitStatus::Code(7)),
             Reason::Ended(ExitStatus::Lost),
+            Reason::Ended(ExitStatus::OutOfMemory),
             Reason::Unready(Duration::from_millis(1), Some("refused".to_owned())),
             Reason::Unhealthy("no answer".to_owned()),
             Reason::Watched("a.conf".to_owned()),

@@ -13,6 +13,7 @@ use std::time::Duration;
 pub enum RecordedStatus {
     Code(i32),
     Signal(String),
+    OutOfMemory,
     NotStarted(#[serde(with = "RecordedRefusal")] Refusal),
     Lost,
 }
@@ -67,6 +68,7 @@ impl From<&ExitStatus> for RecordedStatus {
         match status {
             ExitStatus::Code(code) => RecordedStatus::Code(*code),
             ExitStatus::Signal(signal) => RecordedStatus::Signal(signal.0.to_owned()),
+            ExitStatus::OutOfMemory => RecordedStatus::OutOfMemory,
             ExitStatus::NotStarted(why) => RecordedStatus::NotStarted(why.clone()),
             ExitStatus::Lost => RecordedStatus::Lost,
         }
@@ -78,6 +80,7 @@ impl From<&RecordedStatus> for ExitStatus {
         match status {
             RecordedStatus::Code(code) => ExitStatus::Code(*code),
             RecordedStatus::Signal(name) => ExitStatus::Signal(signals::parse(name).unwrap_or(Signal::KILL)),
+            RecordedStatus::OutOfMemory => ExitStatus::OutOfMemory,
             RecordedStatus::NotStarted(why) => ExitStatus::NotStarted(why.clone()),
             RecordedStatus::Lost => ExitStatus::Lost,
         }

@@ -6,13 +6,16 @@
 //!  …/own group of navigator/navigator-INSTANCE.LIFE/RUN.NAME
 //! ```
 //!
-//! A leaf needs no controller, so none is enabled, and the rule that a group with controllers has no processes doesn't apply.
+//! A leaf needs no controller, so none is enabled before a run has [`resources`], and the rule that a group with controllers has no
+//! processes doesn't apply.
 //! Where leaves can't be made (no version 2, no permission, a threaded group), and for processes that moved to another group,
 //! trees are found by the other evidence that [`super::tree`] describes.
 
 use super::proc;
+use super::resources;
 use crate::journal::{Author, GroupDirectory};
 use reconcile::event::RunId;
+use reconcile::resources::Resources;
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
@@ -76,6 +79,7 @@ impl Groups {
 
     /// Removes the empty groups, at the end.
     pub(super) fn remove(&self) {
+        resources::move_back(&self.directory);
         remove_tree(&self.directory);
     }
 }
@@ -205,10 +209,19 @@ pub(super) fn find(recorded: &GroupDirectory) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// The directory of the group that this process is in, and its path as in `/proc/PID/cgroup`.
+/// Why these limits can't be set here; `None`: they can.
+pub(super) fn resource_problem(limits: &Resources) -> Option<String> {
+    match own_group() {
+        Ok((own, _)) => resources::problem(&own, limits),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// The directory of the group that navigator belongs to, and its path as in `/proc/PID/cgroup`.
 fn own_group() -> io::Result<(PathBuf, String)> {
     let path = proc::cgroup(std::process::id()).ok_or_else(not_mounted)?;
-    Ok((directory(&path)?, path))
+    let path = resources::outside(&path);
+    Ok((directory(path)?, path.to_owned()))
 }
 
 /// The directory of a group with this path in `/proc/PID/cgroup`. The group may not exist.

@@ -32,6 +32,7 @@ mod reap_task;
 mod reaper;
 mod refusal;
 mod rehearsal;
+mod resources;
 mod run_orders;
 mod secret_filter;
 mod sockets;

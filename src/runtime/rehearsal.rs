@@ -3,6 +3,7 @@
 //! A start fails at its first problem. So after each one, the rehearsal goes on without the setting that it is about.
 
 use super::environment::Inherited;
+use super::group::resource_problem;
 use super::launcher::Launcher;
 use super::output::output_problems;
 use super::spawn::{self, Setting, SpawnContext, SpawnSlot, Unstartable};
@@ -44,6 +45,8 @@ impl RehearsalStage<'_> {
             problems.extend(own.map(|why| format!("`{key}`: {}", why.in_detail())));
         }
         problems.extend(output_problems(&rest, trust));
+        let limits = Some(&spec.exec.resources).filter(|limits| !limits.is_unlimited());
+        problems.extend(limits.and_then(resource_problem).map(|why| format!("`resources` can't be limited: {why}")));
         problems
     }
 

@@ -9,6 +9,7 @@ use super::launcher::Launcher;
 use super::output::Outputs;
 use super::proc::{self, Stat};
 use super::queue::SpawnQueue;
+use super::resources;
 use super::sockets::{SocketTask, Sockets, SocketsRequest};
 use super::spawn::{self, NotSpawned, SpawnContext, SpawnParameters, SpawnSlot, Spawned};
 use super::spawn_extras::SpawnExtras;
@@ -245,6 +246,10 @@ fn start_program(
     }
     let exec = &request.spec.exec;
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(log_missing_group).ok());
+    if !exec.resources.is_unlimited() {
+        let leaf = request.leaf.as_ref().filter(|_| group.is_some()).ok_or_else(|| io::Error::other("no control groups here"));
+        let _runs_anyway = leaf.and_then(|leaf| resources::limit(leaf.directory(), &exec.resources)).inspect_err(log_unlimited);
+    }
     let SpawnRequest { mark, slot, extras, after, .. } = request;
     let start = SpawnParameters { mark, slot, group: group.as_ref().map(AsFd::as_fd), extras, sockets, after };
     spawn::spawn(exec, &start, spawn_context, spawn_slot).map(|mut spawned| {
@@ -266,6 +271,12 @@ fn start_program(
 fn log_missing_group(error: &io::Error) {
     static SAID: Once = Once::new();
     SAID.call_once(|| tracing::warn!(target: "navigator", %error, "Running processes without control groups"));
+}
+
+/// Logs, once, that the `resources` of processes can't be limited. They run all the same.
+fn log_unlimited(error: &io::Error) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| tracing::warn!(target: "navigator", %error, "Running processes without limits of resources"));
 }
 
 /// The record of a main process: what tells it from a later process with the same pid, and what connects it with navigator.

@@ -3,6 +3,7 @@
 use super::Exit;
 use reconcile::event::ExitStatus;
 use reconcile::reason::Reason;
+use reconcile::spec::Signal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::convert::Infallible;
 use std::fmt;
@@ -25,6 +26,7 @@ impl Exit {
         match status {
             ExitStatus::Code(code) => Some(Exit::Code(*code)),
             ExitStatus::Signal(signal) => Some(Exit::Signal(signal.to_string())),
+            ExitStatus::OutOfMemory => Some(Exit::Signal(Signal::KILL.to_string())),
             ExitStatus::Lost => Some(Exit::Unknown(true)),
             ExitStatus::NotStarted(_) => None,
         }
@@ -35,6 +37,7 @@ impl From<&Reason> for Cause {
     fn from(reason: &Reason) -> Cause {
         match reason {
             Reason::StoppedByHand => Cause::StoppedByHand,
+            Reason::Ended(ExitStatus::OutOfMemory) => Cause::Other(reason.to_string()),
             Reason::Ended(status) => Exit::of(status).map_or_else(|| Cause::Other(reason.to_string()), Cause::Ended),
             other => Cause::Other(other.to_string()),
         }
@@ -87,7 +90,6 @@ impl<'de> Deserialize<'de> for Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reconcile::spec::Signal;
 
     #[test]
     fn a_cause_has_the_text_of_its_reason_and_is_parsed_back() {
@@ -97,6 +99,7 @@ mod tests {
             (ended(ExitStatus::Code(17)), Cause::Ended(Exit::Code(17))),
             (ended(ExitStatus::Signal(Signal::KILL)), Cause::Ended(Exit::Signal(Signal::KILL.to_string()))),
             (Reason::StoppedByHand, Cause::StoppedByHand),
+            (ended(ExitStatus::OutOfMemory), Cause::Other("out of memory".to_owned())),
             (Reason::Added, Cause::Other("added to file".to_owned())),
             (ended(ExitStatus::Lost), Cause::Ended(Exit::Unknown(true))),
             (Reason::Unhealthy("exit status 01".to_owned()), Cause::Other("liveness probe failed: exit status 01".to_owned())),

@@ -22,6 +22,7 @@ use reconcile::engine::{Engine, StepOutcome};
 use reconcile::event::{Action, Content, Event, ExitStatus, Order, Pid, Refusal};
 use reconcile::orders::ShutdownCause;
 use reconcile::report::{Report, Transition, TransitionKind};
+use reconcile::spec::Signal;
 use reconcile::text::Name;
 use std::mem;
 use std::sync::Arc;
@@ -344,6 +345,7 @@ fn exit_code(cause: &ShutdownCause) -> u8 {
     let code = match &cause.status {
         ExitStatus::Code(code) => u8::try_from(*code).ok(),
         ExitStatus::Signal(signal) => u8::try_from(128 + signals::number(*signal)).ok(),
+        ExitStatus::OutOfMemory => u8::try_from(128 + signals::number(Signal::KILL)).ok(),
         // As shells have it.
         ExitStatus::NotStarted(Refusal::CommandNotFound { .. } | Refusal::FileNotFound { .. }) => Some(127),
         ExitStatus::NotStarted(_) => Some(126),

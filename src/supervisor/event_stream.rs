@@ -8,6 +8,7 @@ use reconcile::event::ExitStatus;
 use reconcile::orders::ShutdownCause;
 use reconcile::report::{Report, Summary, Transition, TransitionKind as Kind};
 use reconcile::socket::SocketChange;
+use reconcile::spec::Signal;
 use reconcile::text::Name;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -132,6 +133,7 @@ fn process_event(transition: &Transition, at: Timestamp) -> StreamEvent {
     let status = |status: &ExitStatus| match status {
         ExitStatus::Code(code) => Some(("status", json!(code))),
         ExitStatus::Signal(signal) => Some(("signal", json!(signal.0))),
+        ExitStatus::OutOfMemory => Some(("signal", json!(Signal::KILL.0))),
         ExitStatus::NotStarted(_) | ExitStatus::Lost => None,
     };
     let (event, reason, more) = match &transition.what {

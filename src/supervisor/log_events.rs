@@ -159,7 +159,11 @@ fn code(status: &ExitStatus) -> Option<i32> {
 }
 
 fn signal(status: &ExitStatus) -> Option<&'static str> {
-    if let ExitStatus::Signal(signal) = status { Some(signal.0) } else { None }
+    match status {
+        ExitStatus::Signal(signal) => Some(signal.0),
+        ExitStatus::OutOfMemory => Some(Signal::KILL.0),
+        ExitStatus::Code(_) | ExitStatus::NotStarted(_) | ExitStatus::Lost => None,
+    }
 }
 
 fn accepted(summary: &Summary, sentence: Option<&str>) {

@@ -156,6 +156,7 @@ fn ended(status: &ExitStatus) -> String {
     match status {
         ExitStatus::Code(code) => format!("exited with status {code}"),
         ExitStatus::Signal(signal) => format!("was ended by signal {}", signal.0),
+        ExitStatus::OutOfMemory => "was ended by the kernel: out of memory".to_owned(),
         other => format!("ended: {other}"),
     }
 }

@@ -39,6 +39,7 @@ mod ready;
 mod refusals;
 mod reload;
 mod reports;
+mod resources;
 mod rollback;
 mod saves;
 mod schedules;

@@ -87,6 +87,8 @@ impl NodeWriter<'_, '_, '_, '_> {
             | ValueShape::SomeDuration
             | ValueShape::Delay
             | ValueShape::Size
+            | ValueShape::Memory
+            | ValueShape::Percent
             | ValueShape::Octal
             | ValueShape::Signal
             | ValueShape::Words(_) => self.each_item(node, |writer, item| writer.typed(shape, item)),
@@ -285,6 +287,7 @@ fn typed_value(shape: ValueShape, text: &str) -> Value {
         | ValueShape::Wholes(..)
         | ValueShape::Limits(_)
         | ValueShape::Size
+        | ValueShape::Memory
         | ValueShape::Number(..) => number(text),
         ValueShape::Duration | ValueShape::SomeDuration | ValueShape::Delay => duration(text).map(Value::Text),
         ValueShape::Octal => scalar::umask(text).ok().map(|mask| Value::Text(format!("{mask:04o}"))),

@@ -91,7 +91,7 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     ),
     (&["wantedby", "requiredby", "alias"], "every process in the file is started: remove this line"),
     (&["profiles", "tags"], "write `enabled: false` for a process that should not run"),
-    (&["deploy"], "write `replicas`, and `limits` for its resources"),
+    (&["deploy"], "write `replicas`, and `resources`"),
     (&["security_opt"], "write `no_new_privs: true`, or remove this line"),
     (
         &[
@@ -138,21 +138,10 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["backoff_limit", "restartmaxdelaysec"], "write `backoff: {max: …}`"),
     (&["startsecs", "startlimitintervalsec", "startlimitinterval"], "write `backoff: {reset_after: …}`"),
     (&["startlimitburst", "startretries", "max_retries", "max_retry", "retries"], "write `max_restarts: …`"),
-    (
-        &[
-            "max_memory_restart",
-            "memorymax",
-            "memoryhigh",
-            "cpuquota",
-            "tasksmax",
-            "mem_limit",
-            "pids_limit",
-            "cpus",
-            "cpu_shares",
-            "memory",
-        ],
-        "memory and CPU limits of this kind are not supported: see `limits`",
-    ),
+    (&["max_memory_restart", "memorymax", "memoryhigh", "mem_limit", "memory"], "write `resources: {memory: …}`"),
+    (&["cpuquota", "cpus"], "write `resources: {cpu: …}`, in percent of one processor"),
+    (&["tasksmax", "pids_limit"], "write `resources: {tasks: …}`"),
+    (&["cpu_shares", "cpuweight"], "shares of the processor are not supported: see `nice`, and `resources` for a limit"),
     // PM2 uses milliseconds.
     (&["restart_delay"], "write `backoff: …ms`"),
     (&["exp_backoff_restart_delay"], "write `backoff: {initial: …ms}`"),

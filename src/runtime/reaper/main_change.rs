@@ -5,10 +5,12 @@
 //! its parent can wait for it.
 
 use super::super::proc;
+use super::super::resources::out_of_memory;
 use super::super::tree::{self, ProcessHandle};
 use super::{MainProcess, Reaper, status};
 use crate::journal::{FactUpdate, MainFact};
 use reconcile::event::{Event, ExitStatus, Pid, RunId};
+use reconcile::spec::Signal;
 
 impl Reaper {
     /// Makes another process of a run's tree its main process.
@@ -63,7 +65,16 @@ impl Reaper {
             run.forget(pid);
         }
         let how = pidfd.and_then(|pidfd| tree::exit_kind(pid, &pidfd));
-        self.events.push_back(Event::Exited { run: id, status: how.map_or(ExitStatus::Lost, status) });
+        self.report_exit(id, how.map_or(ExitStatus::Lost, status));
+    }
+
+    /// Reports how the main process of a run ended. The kernel ends one by `KILL` when memory runs out, and counts that in its group.
+    pub(super) fn report_exit(&mut self, id: RunId, status: ExitStatus) {
+        let is_killed = status == ExitStatus::Signal(Signal::KILL);
+        let leaf = self.runs.get(&id).filter(|run| is_killed && !run.is_killing).and_then(|run| run.leaf.as_ref());
+        let is_out_of_memory = leaf.is_some_and(|leaf| out_of_memory(leaf.directory()) > 0);
+        let status = if is_out_of_memory { ExitStatus::OutOfMemory } else { status };
+        self.events.push_back(Event::Exited { run: id, status });
     }
 
     /// Unreaped former main processes of a run.

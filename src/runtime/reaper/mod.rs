@@ -290,7 +290,7 @@ impl Reaper {
             if let Some(run) = self.set_main(id, MainProcess::Reaped) {
                 run.forget(pid);
             }
-            self.events.push_back(Event::Exited { run: id, status: status.clone() });
+            self.report_exit(id, status.clone());
         } else if let Some(id) = self.start_with_pid(pid) {
             // Without `/proc`, assume that it executed its program, as nearly every child does.
             let has_executed = proc::stat(pid).is_none_or(|stat| stat.has_executed);

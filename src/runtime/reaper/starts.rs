@@ -99,7 +99,7 @@ impl Reaper {
         // Its pid may be another main process's by now; then its session has no members left.
         self.sessions.entry(pid).or_insert(id);
         self.events.push_back(Event::Spawned { run: id, pid: Pid(pid) });
-        self.events.push_back(Event::Exited { run: id, status });
+        self.report_exit(id, status);
     }
 
     pub(super) fn report_refused(&mut self, run: RunId, why: Refusal) {
