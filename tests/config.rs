@@ -11,7 +11,7 @@ mod schema;
 mod secrets;
 
 use fixtures::{describe_annotated, describe_loaded, environment, over_disk, paths, settle, unannotated};
-use navigator::config::{Disk, load, render_all};
+use navigator::config::{Disk, Environment, load, render_all};
 use navigator::terminal::TerminalStyle;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,6 +30,25 @@ fn good_configurations_load_as_described() {
             }
         };
         settle(&path.with_extension("txt"), &found, &mut failures);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// What is known here is also known of a configuration for another machine; and without any variable it is still accepted.
+#[test]
+fn what_loads_here_loads_for_another_machine_too() {
+    let mut failures = Vec::new();
+    for path in paths("good") {
+        let here = load(&path, &Disk, &environment()).expect("it is valid");
+        let same = load(&path, &Disk, &environment().elsewhere());
+        assert!(same.is_ok_and(|same| describe_loaded(&same) == describe_loaded(&here)), "{}", path.display());
+        if let Err(rejected) = load(&path, &Disk, &Environment::default().elsewhere()) {
+            failures.push(render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle::PLAIN));
+        }
+    }
+    for path in paths("bad") {
+        let outcome = load(&path, &over_disk(&path, unannotated(&path)), &Environment::default().elsewhere());
+        assert!(outcome.map_or_else(|rejected| !rejected.diagnostics.is_empty(), |_| true), "{}", path.display());
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }

@@ -64,9 +64,13 @@ impl FileReplacement {
         if let Some(written) = &self.written {
             renameat(&self.directory, written, &self.directory, &self.name)?;
             self.written = None;
-            fsync(&self.directory)?;
         }
         Ok(())
+    }
+
+    /// Makes sure that a crash doesn't undo the replacement.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        Ok(fsync(&self.directory)?)
     }
 }
 

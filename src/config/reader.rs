@@ -366,9 +366,14 @@ impl NodeReader<'_, '_, '_> {
         }
     }
 
+    /// Whether a value is known on another machine only. Then nothing can be wrong with it.
+    pub(super) fn is_unknown(&self, text: &Text) -> bool {
+        is_unknown(text, self.context.environment)
+    }
+
     /// Reports a value that a field doesn't take. For a substituted value, the message quotes the source.
     pub(super) fn refuse(&mut self, node: &Node, text: &Text, what: &str, help: Option<&str>) {
-        if is_unknown(text, self.context.environment) {
+        if self.is_unknown(text) {
             return;
         }
         let mut shown: String = text.shown().chars().take(60).collect();

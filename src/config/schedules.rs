@@ -79,6 +79,9 @@ pub(super) fn check_kind(reader: &mut NodeReader<'_, '_, '_>, draft: &Draft) {
 fn cron(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> Option<Text> {
     let text = reader.filled(node)?;
     let Err(mistake) = Cron::parse(text.value()) else { return Some(text) };
+    if reader.is_unknown(&text) {
+        return None;
+    }
     // What is known about a substituted value would reveal it.
     let (what, help) = match () {
         () if text.is_secret() => (String::new(), "write five fields, such as `0 3 * * *` for every night at three".to_owned()),

@@ -163,6 +163,53 @@ fn without_a_navigator_nothing_changes() {
     assert_eq!(site.read("navigator.yml"), ONE);
 }
 
+/// What a system call of `apply` does to it, and what that leaves: the new file, or the old one.
+const FAULTS: [(&str, &str, bool); 11] = [
+    ("unlinkat:error=EROFS", "", false),
+    ("write:error=ENOSPC", ".navigator.yml.apply", false),
+    ("fchmod:error=EPERM", ".navigator.yml.apply", false),
+    ("fsync:error=EIO:when=1", ".navigator.yml.apply", false),
+    ("renameat:error=EIO", "", false),
+    ("write:signal=KILL", ".navigator.yml.apply", false),
+    ("fchmod:signal=KILL", ".navigator.yml.apply", false),
+    ("fsync:signal=KILL:when=1", ".navigator.yml.apply", false),
+    ("renameat:signal=KILL", "", false),
+    ("fsync:signal=KILL:when=2", "", true),
+    ("fsync:error=EIO:when=2", "", true),
+];
+
+#[test]
+fn a_fault_at_any_step_leaves_the_old_file_or_the_new_one_and_the_next_apply_works() {
+    let test = "apply::a_fault_at_any_step_leaves_the_old_file_or_the_new_one_and_the_next_apply_works";
+    if !servers::present(test, &["strace"]) {
+        return;
+    }
+    let site = Site::new();
+    let navigator = started(&site);
+    for (number, (fault, file, is_new)) in FAULTS.into_iter().enumerate() {
+        let old = site.read("navigator.yml");
+        site.write("new.yml", &ONE.replace("1h", &format!("{}h", number + 2)));
+        let inject = format!("inject={fault}");
+        let path = site.path(file).display().to_string();
+        let mut its = vec!["-f", "-qq", "-o", "trace", "-e", &inject];
+        its.extend(if file.is_empty() { vec![] } else { vec!["-P", path.as_str()] });
+        let ended = site.command_through("strace", &its, &["apply", "new.yml"]).start().ended();
+        let trace = site.read("trace");
+        assert!(trace.contains("INJECTED") || trace.contains("killed by SIGKILL"), "{fault} never came: {trace}");
+        let expected = if is_new { site.read("new.yml") } else { old };
+        assert_eq!(site.read("navigator.yml"), expected, "{fault}\n{}", ended.description);
+        if !fault.contains("KILL") {
+            assert_eq!(ended.code, Some(if is_new { 3 } else { 1 }), "{fault}\n{}", ended.description);
+            assert!(!site.path(".navigator.yml.apply").exists(), "{fault}");
+            assert!(is_new || ended.stderr().ends_with("nothing was changed\n"), "{fault}\n{}", ended.description);
+        }
+        site.asks(&["apply", "new.yml"], 0);
+        assert_eq!(site.read("navigator.yml"), site.read("new.yml"), "{fault}");
+        assert!(!site.path(".navigator.yml.apply").exists(), "{fault}");
+    }
+    navigator.ends();
+}
+
 #[test]
 fn a_missing_configuration_is_made_again() {
     let site = Site::new();

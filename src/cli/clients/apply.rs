@@ -75,7 +75,7 @@ fn put_in_place(
     let is_written = match Disk.read(&place) {
         Ok(found) if found == content => false,
         Ok(_) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge) => true,
         Err(error) => return Err(failed("failed to read", &error)),
     };
     if is_written {
@@ -92,7 +92,12 @@ fn put_in_place(
             _ => failed("failed to replace", &error),
         })?;
     }
+    let synced = if is_written { replacement.sync() } else { Ok(()) };
     let after = reload(target).map_err(|code| if is_written { NOT_CONVERGED.into() } else { code })?;
+    if let Err(error) = synced {
+        let place = place.display();
+        return Err(fail(NOT_CONVERGED, &format!("`{place}` is replaced, but a crash may undo that: {}", words(&error))));
+    }
     Ok(AppliedFile { is_written, generations: (before, after) })
 }
 
