@@ -4,7 +4,9 @@
 mod memory;
 
 use memory::Memory;
-use navigator::config::{Disk, Environment, Loaded, MAX_BYTES, Rejected, RejectedKind, load, load_in_place, render};
+use navigator::config::{
+    Disk, Environment, Loaded, MAX_BYTES, Rejected, RejectedKind, load, load_in_place, not_yet, process_keys, render,
+};
 use navigator::terminal::TerminalStyle;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -238,6 +240,7 @@ fn for_another_machine_every_value_of_a_variable_is_taken_as_given() {
         "type: task, schedule: ~",
         "type: task, schedule: {cron: ~, timezone: ~}",
         "type: task, schedule: {every: ~}",
+        "resources: {memory: ~, cpu: ~, tasks: ~}",
         "listen: ~",
         "listen: [\"0.0.0.0:${X}\"]",
         "listen: {web: {address: ~, backlog: ~, mode: ~, user: ~}}",
@@ -247,6 +250,10 @@ fn for_another_machine_every_value_of_a_variable_is_taken_as_given() {
         "name: \"a-${X}\"",
         "command: ~",
     ];
+    for key in process_keys().into_iter().filter(|key| !not_yet().any(|later| later == key.name)) {
+        let is_tried = |value: &&str| value.split(['{', ' ', ',']).any(|word| word == format!("{}:", key.name));
+        assert!(values.iter().any(is_tried), "no case has a variable in `{}`", key.name);
+    }
     for value in values {
         let keys = [("name", "a"), ("command", "./a")].map(|(key, written)| {
             let is_given = value.starts_with(&format!("{key}:"));

@@ -7,7 +7,7 @@ use core::fmt;
 /// Why definitions are not valid together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidDesired {
-    /// Two definitions have one name; their places in the list given to [`Desired::new`].
+    /// Two definitions have one name; their places in the list given to `Desired::new`.
     Duplicate {
         /// The name.
         name: Name,

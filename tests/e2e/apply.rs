@@ -139,6 +139,25 @@ fn of_several_that_expect_one_generation_a_single_one_is_applied() {
 }
 
 #[test]
+fn a_save_that_is_not_in_force_yet_is_not_overwritten_if_a_generation_is_expected() {
+    let site = Site::new();
+    let navigator = site.start(ONE);
+    navigator.started("web");
+    site.asks(&["wait"], 0);
+    site.write("new.yml", ONE);
+    for number in 1..6 {
+        let saved = ONE.replace("1h", &format!("{number}d"));
+        site.write("navigator.yml", &saved);
+        let expected = number.to_string();
+        let ended = site.asks(&["apply", "new.yml", "--if-generation", &expected], 1);
+        let in_force = number + 1;
+        let message = format!("navigator: generation {in_force} is in force, not {number}; nothing was changed\n");
+        assert_eq!((ended.stderr(), site.read("navigator.yml")), (message, saved));
+    }
+    navigator.ends();
+}
+
+#[test]
 fn what_is_in_force_and_does_not_converge_exits_3() {
     let site = Site::new();
     let navigator = started(&site);

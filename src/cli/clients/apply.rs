@@ -19,6 +19,10 @@ use std::time::Duration;
 /// The file is in the place of the configuration, but not every process is as it says.
 const NOT_CONVERGED: u8 = 3;
 
+/// How many seconds saves are waited for, if not everything has converged anyway. A file that loses most of its processes is read
+/// after 1.2 seconds.
+const MOST_FOR_SAVES: &str = "2";
+
 /// Applies a file; `if_generation`: only if this generation is in force.
 pub(in super::super) fn apply(target: &InstanceTarget, file: &Path, if_generation: Option<u64>, timeout: Duration) -> ExitCode {
     let content = match DiskAndInput.read(file) {
@@ -68,7 +72,8 @@ fn put_in_place(
     };
     // From here to the end, so that of two that name the same generation only one is applied.
     let mut replacement = FileReplacement::begin(&place).map_err(|error| failed("failed to lock the directory of", &error))?;
-    let before = status(target)?.generation;
+    // What was saved just before is not overwritten unseen.
+    let before = if if_generation.is_some() { after_saves(target)? } else { status(target)? }.generation;
     if let Some(expected) = if_generation.filter(|expected| *expected != before) {
         return Err(fail(FAILURE, &format!("generation {before} is in force, not {expected}; nothing was changed")));
     }
@@ -112,6 +117,17 @@ fn ask(target: &InstanceTarget, request: impl FnOnce(Client) -> Result<(u16, Val
 
 fn status(target: &InstanceTarget) -> Result<Snapshot, ExitCode> {
     let answer = ask(target, |client| client.within(TIMEOUT).get("/v1/status"))?;
+    serde_json::from_value(answer).map_err(|error| unanswered(&ClientError::Broken(error.to_string())))
+}
+
+/// The status once everything saved so far has been read.
+fn after_saves(target: &InstanceTarget) -> Result<Snapshot, ExitCode> {
+    let url = url("/v1/wait", [("timeout", MOST_FOR_SAVES)]);
+    let answer = match target.connect().and_then(|mut client| client.get(&url)) {
+        Ok((200 | 408 | 409, answer)) => answer,
+        Ok((_, answer)) => return Err(refused(&answer)),
+        Err(error) => return Err(unanswered(&error)),
+    };
     serde_json::from_value(answer).map_err(|error| unanswered(&ClientError::Broken(error.to_string())))
 }
 

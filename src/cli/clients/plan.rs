@@ -73,10 +73,7 @@ fn how_to_apply(config: Option<&Path>, options: &str, candidate: Option<&Path>, 
     match candidate.filter(|candidate| !is_same_file(candidate, path)) {
         None if *watch == Watch::Off => reload,
         None => format!("save {}, or run `{reload}`", shell_word(config)),
-        Some(candidate) => {
-            let copy = format!("cp {} {}", shell_word(candidate), shell_word(config));
-            if *watch == Watch::Off { format!("{copy} && {reload}") } else { copy }
-        }
+        Some(candidate) => format!("navigator {options}apply {}", shell_word(candidate)),
     }
 }
 
@@ -133,21 +130,15 @@ mod tests {
         for (options, candidate, running, expected) in [
             ("", None, None, "navigator run navigator.yml"),
             ("", Some(next), None, "navigator run 'next week.yml'"),
-            ("", Some(next), running(Watch::Events), "cp 'next week.yml' navigator.yml"),
-            ("", Some(next), running(Watch::Poll), "cp 'next week.yml' navigator.yml"),
-            (
-                "-c navigator.yml ",
-                Some(next),
-                running(Watch::Off),
-                "cp 'next week.yml' navigator.yml && navigator -c navigator.yml reload",
-            ),
+            ("", Some(next), running(Watch::Events), "navigator apply 'next week.yml'"),
+            ("-c navigator.yml ", Some(next), running(Watch::Off), "navigator -c navigator.yml apply 'next week.yml'"),
             ("", None, running(Watch::Off), "navigator reload"),
             ("", None, running(Watch::Events), "save navigator.yml, or run `navigator reload`"),
         ] {
             assert_eq!(how_to_apply(config, options, candidate, running.as_ref()), expected);
         }
         let only = how_to_apply(None, "", Some(next), running(Watch::Events).as_ref());
-        assert_eq!(only, "cp 'next week.yml' /srv/shop/navigator.yml");
+        assert_eq!(only, "navigator apply 'next week.yml'");
         // A file under another name is the same file.
         let same = PlanTarget { path: concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into(), watch: Watch::Off };
         let other = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/../Cargo.toml"));
