@@ -44,8 +44,16 @@ impl ProcessFacts {
         }
     }
 
-    /// Whether a start of a scheduled task was requested: by its date or by hand.
+    /// Whether a start of a scheduled task was requested: by its date, by hand, or because a run was stopped to be restarted.
     pub(crate) fn is_called(&self) -> bool {
-        matches!(self.cue, Some(Reason::Scheduled | Reason::StartedByHand | Reason::RestartedByHand))
+        let is_call = |cue: &Reason| matches!(cue, Reason::Scheduled | Reason::StartedByHand) || cue.replaces();
+        self.cue.as_ref().is_some_and(is_call)
+    }
+
+    /// A run has ended that was stopped for this reason. A scheduled task that is to be restarted doesn't wait for its date.
+    pub(crate) fn call_again(&mut self, why: &Reason) {
+        if why.replaces() && !self.is_called() {
+            self.cue = Some(why.clone());
+        }
     }
 }

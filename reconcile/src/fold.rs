@@ -149,6 +149,7 @@ impl Engine {
                 }
                 None => process.request_start(Reason::Added),
                 Some(before) if !before.enabled && wanted.enabled => process.request_start(Reason::Enabled),
+                Some(_) if wanted.schedule.is_some() => {}
                 Some(before) if orders_lifted.contains(name) => {
                     process.request_start(Reason::Changed(changed_fields(before, wanted)));
                 }
@@ -418,6 +419,9 @@ impl Engine {
                     }
                     RestingState::Completed | RestingState::Fresh | RestingState::Dated => {}
                 }
+            }
+            if wanted.is_some_and(|entry| entry.spec.schedule.is_some()) {
+                process.call_again(&past.why);
             }
             // The stop of one run doesn't count as the end of another run beside it.
             let is_outweighed = process.past.as_ref().is_some_and(|past| past.outweighs_stop_of(run));

@@ -36,9 +36,4 @@ impl Past {
     pub(crate) fn was_missing(&self) -> bool {
         matches!(&self.status, ExitStatus::NotStarted(why) if why.is_missing())
     }
-
-    /// Whether another run is to take its place: it was stopped to be restarted.
-    pub(crate) fn is_interrupted(&self) -> bool {
-        self.streak.is_none() && self.why.replaces()
-    }
 }

@@ -247,7 +247,7 @@ fn state_without_run(
         RestingState::Fresh => {
             (ProcessState::Pending, process.and_then(|process| pending_reason(process, spec)).unwrap_or(ended))
         }
-        RestingState::Dated => (ProcessState::Pending, ended),
+        RestingState::Dated => (ProcessState::Pending, process.and_then(|process| process.cue.clone()).unwrap_or(ended)),
         RestingState::Completed => (ProcessState::Completed, ended),
         RestingState::Failed => (ProcessState::Failed, ended),
         RestingState::Again(_) => (ProcessState::Backoff, ended),

@@ -447,3 +447,27 @@ pub(crate) const BUGS_OF_ROLLBACK: &[Bug] = &[
         instead: "false",
     },
 ];
+
+/// Bugs of schedules.
+pub(crate) const BUGS_OF_SCHEDULES: &[Bug] = &[
+    Bug {
+        title: "a scheduled task starts as soon as it is wanted",
+        code: "RestingState::Fresh if spec.schedule.is_some() && «!process.is_called()» => RestingState::Dated,",
+        instead: "false",
+    },
+    Bug {
+        title: "a date doesn't wake the engine",
+        code: "plan.steps.extend(self.shutdown(rest)); if let Some(date) = date { «plan.wake(date)»; }",
+        instead: "",
+    },
+    Bug {
+        title: "a date is served again and again",
+        code: "if let Some(next) = «self.next_date.take_if(|next| next.at <= now)» {",
+        instead: "self.next_date.clone().filter(|next| next.at <= now)",
+    },
+    Bug {
+        title: "a start by hand leaves the date that has come",
+        code: "process.tried = true; «process.serve_date(now)»;",
+        instead: "",
+    },
+];

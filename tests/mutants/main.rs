@@ -11,7 +11,7 @@
 mod bugs;
 mod shape;
 
-use bugs::{BUGS, BUGS_OF_ROLLBACK};
+use bugs::{BUGS, BUGS_OF_ROLLBACK, BUGS_OF_SCHEDULES};
 use shape::Place;
 use std::collections::BTreeMap;
 use std::fs;
@@ -72,9 +72,9 @@ fn every_planted_bug_is_caught() {
     assert!(survivors.is_empty(), "planted bugs that were not caught within {HISTORIES} histories:\n{}", survivors.join("\n"));
 }
 
-/// All bugs. Those of rollback have histories of their own.
+/// All bugs. Those of rollback and of schedules have histories of their own.
 fn all() -> impl Iterator<Item = &'static Bug> {
-    BUGS.iter().chain(BUGS_OF_ROLLBACK)
+    BUGS.iter().chain(BUGS_OF_ROLLBACK).chain(BUGS_OF_SCHEDULES)
 }
 
 /// Copies the core with every bug into a package of its own, which has the property tests.
@@ -178,8 +178,13 @@ fn build(package: &Path) -> PathBuf {
 
 /// Runs the property tests with a bug, or with none for 0; returns whether they passed, and their output.
 fn run(program: &Path, bug: usize) -> (bool, String) {
+    let histories = match bug {
+        bug if bug > BUGS.len() + BUGS_OF_ROLLBACK.len() => "dates_are_served_once",
+        bug if bug > BUGS.len() => "undone_once",
+        _ => "every_invariant_holds",
+    };
     let output = Command::new(program)
-        .args(["--nocapture", if bug > BUGS.len() { "undone_once" } else { "every_invariant_holds" }])
+        .args(["--nocapture", histories])
         .env("PLANTED", bug.to_string())
         .env("HISTORIES", HISTORIES)
         .env("SHORT", "1")

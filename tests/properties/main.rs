@@ -21,6 +21,7 @@ mod replicas;
 mod rollbacks;
 mod rolling;
 mod rules;
+mod schedules;
 mod shrink;
 mod sockets;
 mod standings;

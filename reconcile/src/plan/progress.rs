@@ -237,13 +237,10 @@ pub(crate) fn resting_state(process: Option<&ObservedProcess>, spec: &Arc<Spec>)
 
 /// The same for a process that ended as `past` says.
 ///
-/// A scheduled task that would be started now waits for its date, unless it was called or was stopped to be restarted.
+/// A scheduled task that would be started now waits for its date, unless it was called.
 pub(crate) fn resting_state_after(process: &ProcessFacts, past: Option<&Past>, spec: &Arc<Spec>) -> RestingState {
     match state_after_end(process, past, spec) {
-        RestingState::Fresh if spec.schedule.is_some() => {
-            let starts = process.is_called() || past.is_some_and(Past::is_interrupted);
-            if starts { RestingState::Fresh } else { RestingState::Dated }
-        }
+        RestingState::Fresh if spec.schedule.is_some() && !process.is_called() => RestingState::Dated,
         state => state,
     }
 }

@@ -142,7 +142,7 @@ impl Gate<'_, '_> {
     /// Whether the process may be started now, and the run, if any, that must have its exec first.
     fn ask(&self, plan: &mut Plan) -> Passed<Option<RunId>> {
         let rest = resting_state(self.row.process(), &self.entry.spec);
-        let date = if rest == RestingState::Fresh { None } else { self.date(plan) };
+        let date = if rest == RestingState::Fresh { None } else { self.date() };
         if date.is_some_and(|date| self.view.now >= date) {
             self.predecessor()?;
             plan.steps.push(Step::CallOnDate(self.entry.spec.name.clone()));
@@ -151,6 +151,9 @@ impl Gate<'_, '_> {
         if matches!(rest, RestingState::Completed | RestingState::Failed | RestingState::Dated) {
             self.predecessor()?;
             plan.steps.extend(self.shutdown(rest));
+            if let Some(date) = date {
+                plan.wake(date);
+            }
             let kept = self.kept_until_replaced().find_map(|run| unfinished(run, self.under_way));
             return Err(kept.or(date.map(Waiting::Date)));
         }
@@ -162,7 +165,7 @@ impl Gate<'_, '_> {
         if let RestingState::Again(at) = rest
             && self.view.now < at
         {
-            plan.wake(at);
+            plan.wake(date.map_or(at, |date| date.min(at)));
             return Err(Some(Waiting::Backoff(at)));
         }
         let others = || self.dependency(false).or_else(|| self.removal(rest));
@@ -181,13 +184,9 @@ impl Gate<'_, '_> {
         }
     }
 
-    /// The next date of its schedule. Plans to look again then. In a preview no date comes.
-    fn date(&self, plan: &mut Plan) -> Option<Time> {
-        let next = self.row.process()?.next_date_of(&self.entry.spec).filter(|_| !self.view.is_ideal)?;
-        if self.view.now < next.at {
-            plan.wake(next.at);
-        }
-        Some(next.at)
+    /// The next date of its schedule. In a preview no date comes.
+    fn date(&self) -> Option<Time> {
+        self.row.process()?.next_date_of(&self.entry.spec).filter(|_| !self.view.is_ideal).map(|next| next.at)
     }
 
     /// The shutdown that the end of this process causes, if any.

@@ -181,6 +181,21 @@ fn a_change_does_not_start_it_but_restarts_a_run() {
 }
 
 #[test]
+fn a_restart_that_is_called_off_is_not_made_up_for() {
+    let mut stage = dated();
+    stage.wait(10_000);
+    stage.step([date(100), started(1)]);
+    assert_eq!(stage.step([by_hand(Order::Restart, "a")]), ["stop a#1 (restarted by hand)"]);
+    stage.step([wanted([with(scheduled("a", 0), |spec| spec.enabled = false)])]);
+    assert_eq!(stage.step([exited(1, 0), gone(1)]), NOTHING);
+    assert_eq!(stage.step([wanted([scheduled("a", 0)])]), NOTHING, "it waits for its next date");
+    // What changes while it is held doesn't start it either.
+    stage.step([by_hand(Order::Stop, "a")]);
+    assert_eq!(stage.step([wanted([scheduled("a", 1)])]), NOTHING);
+    assert_eq!(state(&stage), ProcessState::Pending);
+}
+
+#[test]
 fn another_schedule_is_taken_over_in_place() {
     let daily = Schedule::Every(Duration::from_secs(7));
     let mut stage = dated();
