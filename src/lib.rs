@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 mod error_text;
+mod handover;
 pub mod journal;
 mod path_text;
 mod paths;

@@ -20,6 +20,7 @@ const FLOORS: [(&str, u8); 18] = [
     ("source", 3),
     ("runtime", 3),
     ("config", 2),
+    ("handover", 2),
     ("journal", 2),
     ("snapshot", 2),
     ("access", 1),

@@ -11,12 +11,12 @@ mod taken_over;
 
 use navigator::config::{ContentHash, Diagnostic, Inputs, Loaded, Rejected, Settings};
 use navigator::journal::FactUpdate;
-use navigator::runtime::{FormerRun, TakenOver};
+use navigator::runtime::{FormerRun, PausedOutput, TakenOver};
 use navigator::snapshot::PlanReport;
 use navigator::source::{Revision, Source, Ticket, Tickets, WatchMethod};
 use navigator::supervisor::{
-    Ending, FormerNavigator, Host, INBOX, LoopView, ManualOrder, NavigatorSignal, News, Perform, Published, ReloadOutcome,
-    Request, Supervisor,
+    Ending, FormerNavigator, HandoverOrder, Host, INBOX, LoopView, ManualOrder, NavigatorSignal, News, Perform, Published,
+    ReloadOutcome, Request, Supervisor,
 };
 use reconcile::desired::Desired;
 use reconcile::event::{Action, Event, ExitStatus, Pid, RunId, StopBy};
@@ -101,7 +101,7 @@ impl Perform for FakeRuntime {
     fn take_over(&self, former: &FormerRun) -> TakenOver {
         let FormerRun { run, spec, is_ready, .. } = former;
         self.record(&format!("take over {}{run}{}", spec.name, if *is_ready { " (ready)" } else { "" }));
-        TakenOver { main: Some(Pid(100)), is_left: true, problem: None }
+        TakenOver { main: Some(Pid(100)), is_left: true, exit: None, problem: None }
     }
 
     fn bind_orphans(&self, run: RunId, name: &Name) -> Option<Pid> {
@@ -110,6 +110,20 @@ impl Perform for FakeRuntime {
     }
 
     fn release_orphans(&self) {}
+
+    fn starting(&self) -> Vec<Name> {
+        Vec::new()
+    }
+
+    async fn pause_output(&self, _: Duration) -> Result<PausedOutput, String> {
+        unreachable!("no test here upgrades")
+    }
+
+    fn take_over_done(&self) {}
+
+    fn run_program(&self, _: &Path, _: &[String], _: Duration, _: oneshot::Sender<Result<(), String>>) {
+        unreachable!("no test here upgrades")
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -122,6 +136,8 @@ struct FakeHost {
     applied: Rc<Cell<u32>>,
     notices: Rc<RefCell<Vec<String>>>,
     recorded: Rc<RefCell<Vec<FactUpdate>>>,
+    /// How many processes went on from a former life, and how many of them were restarted.
+    taken_over: Rc<Cell<(usize, usize)>>,
 }
 
 impl Source for FakeHost {
@@ -184,6 +200,14 @@ impl Host for FakeHost {
 
     fn reopen(&self) {
         self.reopened.set(self.reopened.get() + 1);
+    }
+
+    fn hand_over(&self, _: &HandoverOrder, _: &PausedOutput) -> String {
+        unreachable!("no test here upgrades")
+    }
+
+    fn taken_over(&self, taken: usize, restarted: usize) {
+        self.taken_over.set((taken, restarted));
     }
 }
 

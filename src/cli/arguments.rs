@@ -237,6 +237,9 @@ const APPLY_HELP: &str = "The running navigator checks FILE as if it were the co
     Exit code: 0 if all processes are as the file says, 1 if the file is rejected or another generation is in force, 2 if FILE is missing or \
     unreadable, 3 if the file is in force and not all processes are as it says, 4 if no navigator runs. After 1, 2 and 4, nothing has changed.";
 
+const UPGRADE_HELP: &str = "Every process goes on with its pid, its output and its sockets. The new program is tried out first. If it fails, \
+    the old one goes on. Exit code: 0 if upgraded, 1 if not, 4 if no navigator runs.";
+
 const COMPLETIONS_HELP: &str = "For bash, add this line to ~/.bashrc; for zsh, the same with `zsh` to ~/.zshrc, after compinit:\n\n    \
     source <(navigator completions bash)\n\n\
     For fish, add this line to ~/.config/fish/config.fish:\n\n    \
@@ -406,6 +409,22 @@ pub(super) enum ClientCommand {
         #[arg(long, value_name = "GENERATION")]
         since: Option<u64>,
     },
+    /// Replace the running navigator by another version, without stopping a process
+    #[command(after_help = UPGRADE_HELP)]
+    Upgrade {
+        /// Configuration that navigator runs
+        #[arg(value_name = "CONFIG")]
+        config: Option<PathBuf>,
+        /// The new program [default: the file that navigator was started from, as it is now]
+        #[arg(long, value_name = "PATH")]
+        binary: Option<PathBuf>,
+        /// Only try the new program out, and show what it would do
+        #[arg(long)]
+        check: bool,
+        /// Upgrade although the new program reads the configuration otherwise
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 impl ClientCommand {
@@ -413,7 +432,7 @@ impl ClientCommand {
     /// arguments are names.
     pub(super) fn take_config(&mut self, common: &Common) -> Option<PathBuf> {
         let names = match self {
-            ClientCommand::Events { config, .. } => return config.take(),
+            ClientCommand::Events { config, .. } | ClientCommand::Upgrade { config, .. } => return config.take(),
             ClientCommand::Plan { .. } | ClientCommand::Apply { .. } => return None,
             ClientCommand::Status { names, .. }
             | ClientCommand::Logs { names, .. }

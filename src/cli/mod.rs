@@ -14,6 +14,7 @@ mod log_fields;
 mod log_terminal;
 mod man;
 mod mistyped;
+mod perform;
 pub mod plan_markdown;
 pub mod plan_text;
 mod replacement;
@@ -21,9 +22,12 @@ mod reports;
 mod run;
 mod schema;
 mod signal;
+mod signal_listener;
+mod upgrade;
 mod usage;
 
 use crate::access::{Trust, uid_of};
+use crate::control::trial_of;
 use crate::error_text::words;
 use arguments::{Arguments, CheckFormat, ClientCommand, Command, Common};
 use check::CheckOptions;
@@ -38,6 +42,9 @@ use std::process::ExitCode;
 /// Must be called before any thread exists, because it changes state of the whole process.
 pub fn main() -> ExitCode {
     completions::answer(arguments::completed_line);
+    if let Some((report, arguments)) = trial_of(std::env::args_os().collect()) {
+        return upgrade::try_out(&report, arguments);
+    }
     let Arguments { command, config, check, signal, common } = match Arguments::parse_line(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -160,6 +167,7 @@ fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
         ClientCommand::Reload { names, retry } => clients::reload(target, &names, retry),
         ClientCommand::Wait { names, timeout } => clients::wait(target, &names, timeout),
         ClientCommand::Events { since, .. } => clients::events(target, since),
+        ClientCommand::Upgrade { binary, check, force, .. } => clients::upgrade(target, binary.as_deref(), check, force),
     }
 }
 

@@ -5,33 +5,31 @@ use super::check::reject;
 use super::console::{FAILURE, INTERRUPTED, OK, fail, pid_file, print_error, state_dir, variable};
 use super::log::{LogForm, LogLines, LogSettings};
 use super::plan_text::brief;
+use super::signal_listener::SignalListener;
 use crate::access::{Directory, FoundPath, Trust};
-use crate::config::{self, Diagnostic, Environment, Level, Loaded, Settings, render_all};
-use crate::control::{ClaimError, HeldLock, Instance, LoopAccess, Server, StateDir};
+use crate::config::{self, Diagnostic, Environment, Level, Loaded, Rejected, Settings, render_all};
+use crate::control::{ClaimError, HeldLock, Instance, InstanceError, LoopAccess, Server, StateDir, UpgradeAnswer};
 use crate::error_text::words;
+use crate::handover::{self, Handover, InheritedDescriptors, KeptLocks};
 use crate::journal::{Accepted, FactUpdate, Journal, Opened, time_since};
 use crate::paths::{absolute, lasting};
 use crate::runtime::{
-    self, DeferredFlush, Destination, FormerRun, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup, TakenOver,
+    self, DeferredFlush, Destination, HandedOver, Launcher, OutputFormat, OutputHistory, PausedOutput, Printer, Runtime, Setup,
 };
-use crate::signals;
 use crate::snapshot::PlanReport;
 use crate::source::{Delivery, FileFollower, FileSource, Reading, Source, WatchMethod, has_writer};
 use crate::supervisor::{
-    self, Ending, FormerNavigator, FormerProcesses, Host, INBOX, NavigatorSignal, News, Perform, Published, RecordedLife,
-    Supervisor,
+    self, Ending, FormerNavigator, FormerProcesses, HandoverOrder, Host, INBOX, News, Published, RecordedLife, Supervisor,
 };
 use crate::terminal::{TerminalStyle, escape, guard, is_color_welcome};
-use reconcile::event::{Action, Pid, RunId};
-use reconcile::spec;
-use reconcile::text::Name;
+use reconcile::human_duration::HumanDuration;
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
@@ -39,56 +37,80 @@ use tracing::{debug, error, info, warn};
 /// Runs a configuration until a signal ends navigator.
 pub(super) fn run(path: &Path, common: &Common, trust: Trust) -> ExitCode {
     runtime::abort_on_panic();
-    let launcher = match runtime::init() {
-        Ok(launcher) => launcher,
-        Err(error) => return fail(FAILURE, &error.to_string()),
-    };
-    let listener = match SignalListener::open(launcher) {
-        Ok(listener) => listener,
-        Err(error) => return fail(FAILURE, &format!("failed to listen for signals: {}", words(&error))),
-    };
+    let handover = handover::receive();
+    match start(path, common, trust, handover) {
+        Ok(Ending::Terminated) => OK.into(),
+        Ok(Ending::Interrupted) => INTERRUPTED.into(),
+        Ok(Ending::Caused(code)) => code.into(),
+        Ok(Ending::Incomplete) => FAILURE.into(),
+        Err(failure) => {
+            handover::give_back(&failure.to_string());
+            match failure {
+                StartFailure::Rejected(rejected) => reject(&rejected),
+                StartFailure::Other(message) => fail(FAILURE, &message),
+            }
+        }
+    }
+}
+
+/// Why a configuration can't be run.
+#[derive(Debug, thiserror::Error)]
+enum StartFailure {
+    /// It is wrong.
+    #[error("{}", .0.summary())]
+    Rejected(Rejected),
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl StartFailure {
+    /// What was tried, and what the system says.
+    fn of(what: &str, error: &io::Error) -> StartFailure {
+        StartFailure::Other(format!("{what}: {}", words(error)))
+    }
+}
+
+impl From<InstanceError> for StartFailure {
+    fn from(error: InstanceError) -> StartFailure {
+        StartFailure::Other(error.to_string())
+    }
+}
+
+/// Runs a configuration until a signal ends navigator. `handover`: what the former program in this process said.
+fn start(path: &Path, common: &Common, trust: Trust, handover: Option<Handover>) -> Result<Ending, StartFailure> {
+    let inherited = handover.is_some().then(InheritedDescriptors::take);
+    let launcher = runtime::init().map_err(|error| StartFailure::Other(error.to_string()))?;
+    let launcher = handover.as_ref().map_or(launcher, |handover| Launcher::of_former(handover.launcher));
+    let listener = SignalListener::open(launcher).map_err(|error| StartFailure::of("failed to listen for signals", &error))?;
     let method = if common.no_watch { WatchMethod::Off } else { WatchMethod::Events };
     let source = FileSource::new(lasting(path), Environment::current())
         .with_trust(trust)
         .with_writer_check(has_writer)
         .with_watch_method(method);
     let reading = source.read();
-    let loaded = match &reading.revision {
-        Ok(loaded) => loaded.clone(),
-        Err(rejected) => return reject(rejected),
-    };
+    let loaded = reading.revision.clone().map_err(StartFailure::Rejected)?;
     let state = state_dir(common.state_dir.clone(), trust);
-    let instance = match Instance::claim(&state, path) {
-        Ok(instance) => instance,
-        Err(error) => return fail(FAILURE, &error.to_string()),
+    let held = handover.as_ref().and_then(|handover| handover.locks.clone());
+    let instance = match &held {
+        Some(held) => Instance::inherited(&state, &held.directory, held.instance)?,
+        None => Instance::claim(&state, path)?,
     };
-    let log = match Log::start(&loaded.settings, common, log_trust(trust)) {
-        Ok(log) => log,
-        Err(error) => return fail(FAILURE, &format!("failed to start logging: {}", words(&error))),
-    };
-    let opened = match Journal::open(instance.directory(), runtime::boot()) {
-        Ok(opened) => opened,
-        Err(error) => return fail(FAILURE, &format!("failed to open the journal: {}", words(&error))),
-    };
-    let pid_file = lock_pid_file(&state);
-    let ending = supervise(
-        listener,
-        source,
-        &reading,
-        loaded,
-        LoopParts { launcher, log, opened, directory: instance.directory(), fresh: common.fresh },
-    );
+    let log = Log::start(&loaded.settings, common, log_trust(trust))
+        .map_err(|error| StartFailure::of("failed to start logging", &error))?;
+    let opened = Journal::open(instance.directory(), runtime::boot())
+        .map_err(|error| StartFailure::of("failed to open the journal", &error))?;
+    let pid_file = lock_pid_file(&state, held.and_then(|held| held.pid_file));
+    let descriptors = (instance.lock_descriptor(), pid_file.as_ref().map(HeldLock::descriptor));
+    let directory = instance.directory();
+    let fresh = common.fresh && handover.is_none();
+    let parts = LoopParts { launcher, log, opened, directory, fresh, trust, locks: descriptors, handover, inherited };
+    let ending = supervise(listener, source, &reading, loaded, parts);
     if let Some(lock) = pid_file {
         lock.remove();
     }
     instance.release();
-    match ending {
-        Ok(Ending::Terminated) => OK.into(),
-        Ok(Ending::Interrupted) => INTERRUPTED.into(),
-        Ok(Ending::Caused(code)) => code.into(),
-        Ok(Ending::Incomplete) => FAILURE.into(),
-        Err(error) => fail(FAILURE, &error.to_string()),
-    }
+    ending.map_err(|error| StartFailure::Other(error.to_string()))
 }
 
 /// What the loop is built from.
@@ -100,6 +122,13 @@ struct LoopParts<'a> {
     directory: &'a Directory,
     /// Whether processes of a killed navigator are ended first.
     fresh: bool,
+    trust: Trust,
+    /// The descriptors of the locks: of the instance, and of the pid file.
+    locks: (i32, Option<i32>),
+    /// What the former program in this process said.
+    handover: Option<Handover>,
+    /// What it left open.
+    inherited: Option<Arc<InheritedDescriptors>>,
 }
 
 /// Builds the loop and everything around it, and runs it until it ends.
@@ -110,7 +139,7 @@ fn supervise(
     loaded: Loaded,
     parts: LoopParts<'_>,
 ) -> io::Result<Ending> {
-    let LoopParts { launcher, log, opened, directory, fresh } = parts;
+    let LoopParts { launcher, log, opened, directory, fresh, trust, locks, handover, inherited } = parts;
     let SignalListener { tokio, news, news_inbox } = listener;
     let _until_the_end = DeferredFlush::new();
     tokio.block_on(async move {
@@ -140,9 +169,13 @@ fn supervise(
             news: to_loop,
             source: Arc::new(follower.clone()),
             history: history.clone(),
+            directory: directory.clone(),
+            trust,
             published: published.clone(),
             planning: Arc::new(Semaphore::new(1)),
         };
+        let socket = inherited.as_ref().and_then(|inherited| Server::inherited_socket(directory, inherited));
+        let unfinished = handover.as_ref().map(|handover| handover.unfinished.clone()).unwrap_or_default();
         let setup = Setup {
             launcher,
             printer: log.printer.clone(),
@@ -150,9 +183,10 @@ fn supervise(
             journal: journal.clone(),
             state: directory.path().parent().unwrap_or(directory.path()).to_owned(),
             former: former.clone(),
+            handed_over: HandedOver::new(inherited, unfinished),
         };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
-        let server = Server::open(directory, access, retired)
+        let server = Server::open(directory, socket, access, retired)
             .map_err(|error| io::Error::other(format!("failed to open the control socket: {}", words(&error))))?;
         let orphans = if is_first { Vec::new() } else { runtime.find_orphans().await };
         let facts = facts.unwrap_or_default();
@@ -166,7 +200,16 @@ fn supervise(
             FormerNavigator::None
         };
         let epoch = Instant::now().checked_sub(time_since(epoch)).unwrap_or_else(Instant::now);
-        let host = ForegroundHost { config, follower, log, journal: journal.clone() };
+        let host = ForegroundHost {
+            config,
+            follower,
+            log,
+            journal: journal.clone(),
+            launcher,
+            directory: directory.path().to_owned(),
+            locks,
+            handover,
+        };
         let supervisor = Supervisor::new(runtime, host, published, epoch);
         let (runtime, ending) = supervisor.run(former, loaded, event_inbox, news_inbox).await;
         let survivors = runtime.finish().await;
@@ -181,87 +224,6 @@ fn supervise(
     })
 }
 
-/// Receives signals from the start, before threads exist. So a signal during the first reading of the configuration is handled
-/// afterwards, instead of killing navigator.
-struct SignalListener {
-    tokio: tokio::runtime::Runtime,
-    news: mpsc::Sender<News>,
-    news_inbox: mpsc::Receiver<News>,
-}
-
-impl SignalListener {
-    fn open(launcher: Launcher) -> io::Result<SignalListener> {
-        // Tokio makes one too, and panics on an error.
-        drop(UnixStream::pair()?);
-        let tokio =
-            tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(runtime::flush_deferred_log).build()?;
-        let (news, news_inbox) = mpsc::channel(INBOX);
-        let context = tokio.enter();
-        listen(launcher, &news)?;
-        if let Err(error) = supervisor::watch_clock(news.clone()) {
-            warn!(target: "navigator", error = words(&error), "Failed to watch the clock, which only schedules need");
-        }
-        drop(context);
-        Ok(SignalListener { tokio, news, news_inbox })
-    }
-}
-
-/// Sends the signals to navigator to the loop.
-fn listen(launcher: Launcher, news: &mpsc::Sender<News>) -> io::Result<()> {
-    // Writes to a closed pipe or beyond `ulimit -f` fail instead.
-    let handled = signals::deadly().filter(|number| ![libc::SIGPIPE, libc::SIGXFSZ].contains(number));
-    for number in handled {
-        let (mut stream, news) = (signal(SignalKind::from_raw(number))?, news.clone());
-        tokio::spawn(async move {
-            while stream.recv().await.is_some() && news.send(News::Signal(meaning(launcher, number))).await.is_ok() {}
-        });
-    }
-    Ok(())
-}
-
-/// What a signal means that has just arrived.
-fn meaning(launcher: Launcher, number: i32) -> NavigatorSignal {
-    match number {
-        libc::SIGTERM => NavigatorSignal::Terminate,
-        libc::SIGINT => NavigatorSignal::Interrupt,
-        libc::SIGQUIT => NavigatorSignal::Quit,
-        libc::SIGHUP if launcher.has_lost_terminal() => NavigatorSignal::TerminalClosed,
-        libc::SIGHUP => NavigatorSignal::Hangup,
-        libc::SIGUSR2 => NavigatorSignal::Reopen,
-        other => NavigatorSignal::Other(signals::name(other)),
-    }
-}
-
-impl Perform for Runtime {
-    fn perform(&self, actions: Vec<Action>) {
-        Runtime::perform(self, actions);
-    }
-
-    fn signal(&self, run: RunId, signal: spec::Signal) -> io::Result<()> {
-        Runtime::signal(self, run, signal)
-    }
-
-    fn pids(&self, run: RunId) -> Vec<Pid> {
-        Runtime::pids(self, run)
-    }
-
-    fn retain_lines(&self, is_there: &dyn Fn(&Name) -> bool) {
-        Runtime::retain_lines(self, is_there);
-    }
-
-    fn take_over(&self, former: &FormerRun) -> TakenOver {
-        Runtime::take_over(self, former)
-    }
-
-    fn bind_orphans(&self, run: RunId, name: &Name) -> Option<Pid> {
-        Runtime::bind_orphans(self, run, name)
-    }
-
-    fn release_orphans(&self) {
-        Runtime::release_orphans(self);
-    }
-}
-
 /// The host of the loop.
 struct ForegroundHost {
     /// The path that navigator was started with, made absolute.
@@ -269,6 +231,13 @@ struct ForegroundHost {
     follower: FileFollower,
     log: Log,
     journal: Journal,
+    launcher: Launcher,
+    /// The directory of the instance.
+    directory: PathBuf,
+    /// The descriptors of its lock, and of the lock on the pid file.
+    locks: (i32, Option<i32>),
+    /// What the former program in this process said.
+    handover: Option<Handover>,
 }
 
 impl Host for ForegroundHost {
@@ -310,6 +279,34 @@ impl Host for ForegroundHost {
 
     fn reopen(&self) {
         self.log.printer.reopen();
+    }
+
+    fn hand_over(&self, order: &HandoverOrder, output: &PausedOutput) -> String {
+        self.journal.flush();
+        let handover = Handover::new(&order.version, self.launcher.to_next(), output.unfinished.clone());
+        let locks = KeptLocks { directory: self.directory.clone(), instance: self.locks.0, pid_file: self.locks.1 };
+        words(&handover.execute(order.program.as_fd(), locks, Some(order.client.as_raw_fd())))
+    }
+
+    fn taken_over(&self, taken: usize, restarted: usize) {
+        let Some(handover) = &self.handover else { return };
+        let took = handover.duration();
+        let [from, to] = handover.versions.each_ref().map(String::as_str);
+        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let duration = HumanDuration(Duration::from_millis(milliseconds)).to_string();
+        match handover.failure.as_deref() {
+            None => info!(target: "navigator", from, to, processes = taken, restarted, duration, "Navigator upgraded"),
+            Some(reason) => {
+                error!(target: "navigator", from, to, processes = taken, restarted, duration, reason, "Upgrade failed");
+            }
+        }
+        let Some(client) = handover::complete() else { return };
+        let answer = match handover.failure.as_deref() {
+            None => UpgradeAnswer::done(from, to, taken, restarted, milliseconds),
+            Some(why) => UpgradeAnswer::failed(from, why),
+        };
+        // The client may have gone.
+        let _not_awaited = answer.send(client);
     }
 }
 
@@ -403,11 +400,14 @@ fn destination(settings: &Settings) -> Destination {
     settings.file.clone().map_or(Destination::Standard, Destination::File)
 }
 
-/// Locks the pid file and writes the pid into it. Without it, navigator runs all the same.
-fn lock_pid_file(state: &StateDir) -> Option<HeldLock> {
+/// Locks the pid file and writes the pid into it, unless that was `inherited`. Without it, navigator runs all the same.
+fn lock_pid_file(state: &StateDir, inherited: Option<i32>) -> Option<HeldLock> {
     let (path, is_named) = pid_file(state);
     let found = FoundPath::find(&path, state.trust()).map_err(|source| ClaimError::System { path: path.clone(), source });
-    match found.and_then(HeldLock::new) {
+    match found.and_then(|place| match inherited {
+        Some(lock) => Ok(HeldLock::inherited(place, lock)),
+        None => HeldLock::new(place),
+    }) {
         Ok(lock) => Some(lock),
         Err(ClaimError::Held(pid)) if !is_named => {
             debug!(target: "navigator", path = %path.display(), pid, "Another navigator holds the default pid file");

@@ -113,6 +113,17 @@ pub struct Rejected {
     pub inputs: Inputs,
 }
 
+impl Rejected {
+    /// Its first error, in one line.
+    pub fn summary(&self) -> String {
+        let first = self.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
+        first.map_or_else(
+            || "the configuration is rejected".to_owned(),
+            |error| format!("{}:{}:{}: {}", error.file.display(), error.line, error.column, error.message),
+        )
+    }
+}
+
 /// Why a configuration was rejected; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RejectedKind {

@@ -9,7 +9,7 @@ use rustix::io::{Errno, write};
 use rustix::process::{Flock, FlockType, Pid, PidfdFlags, Signal, fcntl_getlk, geteuid, getpid, pidfd_open, pidfd_send_signal};
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 /// How often to try a lock if its holder has no pid here, such as one in another container.
@@ -19,7 +19,15 @@ const ATTEMPTS: u32 = 10;
 #[derive(Debug)]
 pub struct HeldLock {
     place: FoundPath<'static>,
-    file: OwnedFd,
+    file: LockFile,
+}
+
+/// The open lock file.
+#[derive(Debug)]
+enum LockFile {
+    Own(OwnedFd),
+    /// The former program in this process has opened it. It is never closed: it may be needed again if this program gives up.
+    Inherited(i32),
 }
 
 /// Why a file could not be locked.
@@ -75,7 +83,21 @@ impl HeldLock {
         };
         let line = format!("{}\n", getpid());
         ftruncate(&file, 0).and_then(|()| write(&file, line.as_bytes())).map_err(|error| failed(error.into()))?;
-        Ok(HeldLock { place, file })
+        Ok(HeldLock { place, file: LockFile::Own(file) })
+    }
+
+    /// The lock of this descriptor, which the former program in this process has taken. (The kernel would release it if any other
+    /// descriptor of the file was closed.)
+    pub fn inherited(place: FoundPath<'static>, descriptor: i32) -> HeldLock {
+        HeldLock { place, file: LockFile::Inherited(descriptor) }
+    }
+
+    /// Its descriptor, which keeps the lock in another program of this process.
+    pub fn descriptor(&self) -> i32 {
+        match &self.file {
+            LockFile::Own(file) => file.as_raw_fd(),
+            LockFile::Inherited(descriptor) => *descriptor,
+        }
     }
 
     /// The process that holds the lock; `None`: none does, or it has no pid here, or the file belongs to a user that isn't

@@ -60,6 +60,26 @@ impl Instance {
         Ok(Instance { directory, lock })
     }
 
+    /// Goes on with a configuration that the former program in this process has locked. `directory`: the instance's; `lock`: the
+    /// descriptor of its lock.
+    ///
+    /// # Errors
+    /// See [`InstanceError`].
+    pub fn inherited(state: &StateDir, directory: &Path, lock: i32) -> Result<Instance, InstanceError> {
+        let name = directory.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if state.path().join(name) != directory {
+            return Err(InstanceError::Other { state: state.path().to_owned(), directory: directory.to_owned() });
+        }
+        let directory = state.make_private(&state.make()?, name)?;
+        let lock = HeldLock::inherited(directory.entry(LOCK), lock);
+        Ok(Instance { directory, lock })
+    }
+
+    /// The descriptor of its lock.
+    pub fn lock_descriptor(&self) -> i32 {
+        self.lock.descriptor()
+    }
+
     /// The directory of this instance, which no other navigator uses while the lock is held.
     pub fn directory(&self) -> &Directory {
         &self.directory

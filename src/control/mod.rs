@@ -12,6 +12,7 @@ mod routes;
 mod server;
 mod socket;
 mod state_dir;
+mod upgrade;
 
 pub use client::{Client, ClientError};
 pub use holder::{ClaimError, HeldLock, SendError, send};
@@ -20,3 +21,5 @@ pub use known::KnownInstance;
 pub use routes::{LoopAccess, routes};
 pub use server::Server;
 pub use state_dir::{InstanceError, StateDir};
+pub(crate) use upgrade::UpgradeAnswer;
+pub use upgrade::{Restart, TrialReport, trial_of};

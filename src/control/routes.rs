@@ -1,6 +1,8 @@
 //! The HTTP routes under `/v1/`: each answers from a view, or sends a request to the loop.
 
 use super::answers::{Answer, ErrorAnswer, events, json, lines, snapshot};
+use super::upgrade::upgrade;
+use crate::access::{Directory, Trust};
 use crate::config::Diagnostic;
 use crate::runtime::{LastLines, OutputHistory, TailFormat};
 use crate::signals;
@@ -19,8 +21,10 @@ use hyper::{Method, StatusCode};
 use jiff::Timestamp;
 use reconcile::text::Name;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +50,10 @@ pub struct LoopAccess {
     pub source: Arc<dyn Source + Send + Sync>,
     /// The last output lines of processes.
     pub history: OutputHistory,
+    /// The directory of the instance.
+    pub directory: Directory,
+    /// The users whose files are trusted.
+    pub trust: Trust,
     /// The current view, if one is published.
     pub published: Published,
     /// Limits plans to one at a time: each takes a whole processor.
@@ -85,9 +93,9 @@ struct OrderBody {
     retry: bool,
 }
 
-/// Answers a request.
-pub(super) async fn answer(request: hyper::Request<Incoming>, to: &LoopAccess) -> Answer {
-    route(request, to).await.unwrap_or_else(ErrorAnswer::answer)
+/// Answers a request. `client`: a copy of its connection.
+pub(super) async fn answer(request: hyper::Request<Incoming>, to: &LoopAccess, client: Option<Arc<OwnedFd>>) -> Answer {
+    route(request, to, client).await.unwrap_or_else(ErrorAnswer::answer)
 }
 
 /// The answer to a client of another user.
@@ -95,7 +103,7 @@ pub(super) fn forbidden() -> Answer {
     ErrorAnswer::new(StatusCode::FORBIDDEN, "only root and navigator's own user may ask").answer()
 }
 
-async fn route(request: hyper::Request<Incoming>, to: &LoopAccess) -> Result<Answer, ErrorAnswer> {
+async fn route(request: hyper::Request<Incoming>, to: &LoopAccess, client: Option<Arc<OwnedFd>>) -> Result<Answer, ErrorAnswer> {
     let query = Query::of(request.uri().query().unwrap_or_default());
     match find_route(request.method(), request.uri().path())? {
         Route::Status => status(to, &query).await,
@@ -111,6 +119,7 @@ async fn route(request: hyper::Request<Incoming>, to: &LoopAccess) -> Result<Ans
         Route::Restart => order(to, read(request).await?, |body| Ok(restart(body))).await,
         Route::Signal => order(to, read(request).await?, signal).await,
         Route::Reload => reload(to, read(request).await?).await,
+        Route::Upgrade => upgrade(to, read(request).await?, client).await,
     }
 }
 
@@ -127,10 +136,11 @@ enum Route {
     Restart,
     Signal,
     Reload,
+    Upgrade,
 }
 
 /// The method and the path of each route.
-const ROUTES: [(Method, &str, Route); 10] = [
+const ROUTES: [(Method, &str, Route); 11] = [
     (Method::GET, "/v1/status", Route::Status),
     (Method::GET, "/v1/plan", Route::Plan),
     (Method::GET, "/v1/wait", Route::Wait),
@@ -141,6 +151,7 @@ const ROUTES: [(Method, &str, Route); 10] = [
     (Method::POST, "/v1/restart", Route::Restart),
     (Method::POST, "/v1/signal", Route::Signal),
     (Method::POST, "/v1/reload", Route::Reload),
+    (Method::POST, "/v1/upgrade", Route::Upgrade),
 ];
 
 /// Methods and paths of all routes.
@@ -368,7 +379,7 @@ async fn reload(to: &LoopAccess, body: OrderBody) -> Result<Answer, ErrorAnswer>
 }
 
 /// Sends a request to the loop, and waits for its answer.
-async fn ask<T>(to: &LoopAccess, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, ErrorAnswer> {
+pub(super) async fn ask<T>(to: &LoopAccess, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, ErrorAnswer> {
     let (reply, answer) = oneshot::channel();
     send(to, request(reply)).await?;
     answer.await.map_err(|_| ErrorAnswer::closing())
@@ -378,12 +389,12 @@ async fn send(to: &LoopAccess, request: Request) -> Result<(), ErrorAnswer> {
     to.news.send(News::Request(request)).await.map_err(|_| ErrorAnswer::closing())
 }
 
-async fn read(request: hyper::Request<Incoming>) -> Result<OrderBody, ErrorAnswer> {
+async fn read<B: Default + DeserializeOwned>(request: hyper::Request<Incoming>) -> Result<B, ErrorAnswer> {
     let wrong = |error: &dyn std::fmt::Display| ErrorAnswer::new(StatusCode::BAD_REQUEST, format!("invalid body: {error}"));
     let body = timeout(BODY_TIMEOUT, Limited::new(request.into_body(), BODY_LIMIT).collect()).await;
     let body = body.map_err(|_| wrong(&"it is incomplete"))?.map_err(|error| wrong(&error))?.to_bytes();
     if body.is_empty() {
-        return Ok(OrderBody::default());
+        return Ok(B::default());
     }
     serde_json::from_slice(&body).map_err(|error| wrong(&error))
 }

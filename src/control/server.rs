@@ -7,6 +7,7 @@ use super::answers::pieces_sent;
 use super::routes::{self, LoopAccess};
 use super::socket;
 use crate::access::Directory;
+use crate::handover::InheritedDescriptors;
 use crate::supervisor::LoopView;
 use crate::sys;
 use hyper::server::conn::http1;
@@ -16,6 +17,7 @@ use rustix::process::geteuid;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -53,13 +55,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the socket in an instance's directory, and answers clients on a thread of its own, which also drops the `retired`
+    /// The socket of an instance, if the former program in this process has left it open. Clients wait in it.
+    pub(crate) fn inherited_socket(directory: &Directory, inherited: &InheritedDescriptors) -> Option<OwnedFd> {
+        inherited.listener(|listener| socket::is_of(listener, directory))
+    }
+
+    /// Opens the socket in an instance's directory, unless it is `inherited`, and answers clients on a thread of its own, which also drops the `retired`
     /// views. The caller holds the instance's lock.
     ///
     /// # Errors
     /// The socket can't be made, or the thread can't be started.
-    pub fn open(directory: &Directory, to: LoopAccess, retired: UnboundedReceiver<Arc<LoopView>>) -> io::Result<Server> {
-        let socket = socket::bind(directory)?;
+    pub fn open(
+        directory: &Directory,
+        inherited: Option<OwnedFd>,
+        to: LoopAccess,
+        retired: UnboundedReceiver<Arc<LoopView>>,
+    ) -> io::Result<Server> {
+        let socket = inherited.map_or_else(|| socket::bind(directory), |socket| Ok(socket.into()))?;
         let (close, is_closing) = oneshot::channel();
         let (done, closed) = oneshot::channel();
         let (opened, is_open) = std::sync::mpsc::channel();
@@ -167,11 +179,13 @@ async fn accept(listener: UnixListener, to: LoopAccess, is_closing: watch::Recei
 
 async fn serve(stream: UnixStream, to: LoopAccess, has_asked: Arc<AtomicBool>, mut is_closing: watch::Receiver<()>) {
     let is_allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw());
+    // If another program takes over, that one answers.
+    let copy = stream.as_fd().try_clone_to_owned().ok().map(Arc::new);
     let service = service_fn(move |request| {
         has_asked.store(true, Ordering::Relaxed);
-        let to = to.clone();
+        let (to, copy) = (to.clone(), copy.clone());
         async move {
-            let answer = if is_allowed { routes::answer(request, &to).await } else { routes::forbidden() };
+            let answer = if is_allowed { routes::answer(request, &to, copy).await } else { routes::forbidden() };
             Ok::<_, Infallible>(answer)
         }
     });

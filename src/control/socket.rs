@@ -6,8 +6,11 @@
 use crate::access::{Directory, Trust};
 use rustix::fs::{AtFlags, Mode, chmodat};
 use rustix::net::sockopt::socket_peercred;
+use rustix::net::{SocketAddrUnix, getsockname};
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +33,14 @@ pub(super) fn bind(directory: &Directory) -> io::Result<UnixListener> {
     chmodat(directory, NAME, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Whether a socket is that of an instance.
+pub(super) fn is_of(listener: &OwnedFd, directory: &Directory) -> bool {
+    let address = getsockname(listener).ok().and_then(|address| SocketAddrUnix::try_from(address).ok());
+    let bound = address.as_ref().and_then(SocketAddrUnix::path_bytes).map(|path| Path::new(OsStr::from_bytes(path)));
+    // A short path names the directory by a descriptor.
+    bound.is_some_and(|path| path == directory.path().join(NAME) || (path.starts_with("/proc/self/fd") && path.ends_with(NAME)))
 }
 
 /// Removes the socket of an instance.

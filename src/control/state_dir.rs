@@ -110,6 +110,14 @@ pub enum InstanceError {
         /// What the system says.
         source: io::Error,
     },
+    /// The instance of the former program in this process is in another state directory.
+    #[error("`{}` is not in state directory `{}`", directory.display(), state.display())]
+    Other {
+        /// The state directory.
+        state: PathBuf,
+        /// The directory of the instance.
+        directory: PathBuf,
+    },
     /// The lock could not be taken.
     #[error(transparent)]
     Lock(ClaimError),

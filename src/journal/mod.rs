@@ -130,6 +130,19 @@ impl Journal {
         Ok(Opened { journal: Journal { inbox, author, secret, boot }, former, facts, epoch, is_first, damaged })
     }
 
+    /// Reads what the running navigator of an instance has recorded so far, and changes nothing: its runs, what it recorded beside
+    /// them, and the key of its digests; `None` where that isn't there, or is of another boot.
+    pub fn read(directory: &Directory, boot: &str) -> Option<(Record, RecordedFacts, InstanceSecret)> {
+        let (_, secret) = read_instance(directory)?;
+        let (record, _) = Record::read(&directory.read(Record::FILE).ok()?);
+        Some((record, read_facts(directory, boot)?, secret?))
+    }
+
+    /// Waits until everything recorded so far is written.
+    pub fn flush(&self) {
+        self.wait_for(WriteRequest::default());
+    }
+
     /// The writing navigator.
     pub fn author(&self) -> &Author {
         &self.author

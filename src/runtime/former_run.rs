@@ -1,7 +1,7 @@
 //! A run of a former life of navigator: what is asked when it is to be taken over, and what is answered.
 
 use crate::journal::RunKey;
-use reconcile::event::{Pid, RunId};
+use reconcile::event::{ExitStatus, Pid, RunId};
 use reconcile::spec::Spec;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub struct TakenOver {
     pub main: Option<Pid>,
     /// Whether any process of it lives. The run ends with an [`Event::Gone`](reconcile::event::Event::Gone) then.
     pub is_left: bool,
+    /// How its main process ended, if that is known.
+    pub exit: Option<ExitStatus>,
     /// Why it can't go on as it is, although its main process lives.
     pub problem: Option<String>,
 }

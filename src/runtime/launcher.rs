@@ -3,6 +3,7 @@
 //! Call [`init`] once, before any thread exists: an existing thread would keep the launcher's signal mask.
 
 use super::output::flush_deferred_log;
+use crate::handover;
 use crate::sys;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -46,6 +47,10 @@ pub enum InitError {
 pub fn init() -> Result<Launcher, InitError> {
     sys::keep_little_memory();
     sys::own_signals().map_err(InitError::Signals)?;
+    // Signals that came while the former program handed over wait until they can be handled.
+    if !handover::is_pending() {
+        receive_signals().map_err(InitError::Signals)?;
+    }
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).map_err(|error| InitError::Subreaper(error.into()))?;
     close_inherited_on_exec().map_err(InitError::Descriptors)?;
     let launcher = Launcher::now();
@@ -54,6 +59,15 @@ pub fn init() -> Result<Launcher, InitError> {
     let _unchanged = setrlimit(Resource::Nofile, limit(hard, hard));
     grow_descriptor_table(hard);
     Ok(launcher)
+}
+
+/// Lets this thread receive signals: all but `SIGCHLD`, which wakes only the thread that asks for it. [`init`] does it, unless the
+/// process was handed over. Then call it once signals are handled.
+///
+/// # Errors
+/// Those of `sigprocmask(2)`; none is known to happen.
+pub fn receive_signals() -> io::Result<()> {
+    sys::unblock_signals()
 }
 
 /// Makes the kernel allocate a descriptor table for a thousand processes, as long as there is no other thread.
@@ -75,6 +89,7 @@ pub fn abort_on_panic() {
     std::panic::set_hook(Box::new(move |panic| {
         usual(panic);
         flush_deferred_log();
+        handover::give_back("it crashed");
         let text = "navigator: this is a bug in navigator, which ends here; its processes go on without it\n";
         // A failure of this write can't be reported anywhere.
         let _dropped = rustix::io::write(rustix::stdio::stderr(), text.as_bytes());
@@ -86,6 +101,16 @@ impl Launcher {
     /// How many descriptors navigator may have open at once.
     pub fn descriptors(&self) -> u64 {
         self.nofile.1
+    }
+
+    /// The settings that the former program in this process was started with.
+    pub(crate) fn of_former((umask, nofile, ends_with_terminal): (u32, (u64, u64), bool)) -> Launcher {
+        Launcher { umask, nofile, ends_with_terminal }
+    }
+
+    /// These settings, for the next program in this process.
+    pub(crate) fn to_next(self) -> (u32, (u64, u64), bool) {
+        (self.umask, self.nofile, self.ends_with_terminal)
     }
 
     /// Whether navigator's terminal was closed since it was started, and it is to end with it.

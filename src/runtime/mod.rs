@@ -17,6 +17,7 @@ mod commands;
 mod environment;
 mod former_run;
 mod group;
+mod handing_over;
 mod launcher;
 mod loop_state;
 mod mark;
@@ -44,7 +45,8 @@ mod take_over;
 mod tree;
 
 pub use former_run::{FormerRun, TakenOver};
-pub use launcher::{InitError, Launcher, abort_on_panic, init};
+pub use handing_over::{HandedOver, PausedOutput};
+pub use launcher::{InitError, Launcher, abort_on_panic, init, receive_signals};
 pub use orphans::OrphanRun;
 pub use output::{
     DeferredFlush, Destination, LastLines, OutputFormat, OutputHistory, Painter, Printer, Tail, TailFormat, flush_deferred_log,
@@ -55,6 +57,7 @@ pub use platform::{Feature, platform};
 pub use rehearsal::rehearse;
 
 use crate::error_text::words;
+use crate::handover::InheritedDescriptors;
 use crate::journal::{Journal, Record};
 use crate::signals;
 use crate::sys;
@@ -65,7 +68,7 @@ use loop_state::LoopState;
 use mark::Marker;
 use orphans::Orphans;
 use output::Outputs;
-use probe::Prober;
+use probe::{Notifications, Prober};
 use reap_task::{RECHECK_INTERVAL, ReapSignals, RunObservers};
 use reaper::Reaper;
 use reconcile::event::{Action, Event, Pid, RunId, StopBy};
@@ -108,6 +111,8 @@ pub struct Setup {
     pub state: PathBuf,
     /// What earlier navigators recorded in the journal.
     pub former: Record,
+    /// What another program in this process has handed over.
+    pub handed_over: HandedOver,
 }
 
 /// Why [`Runtime::start`] failed.
@@ -134,6 +139,7 @@ pub struct Runtime {
     outputs: Outputs,
     printer: Printer,
     history: OutputHistory,
+    inherited: Arc<InheritedDescriptors>,
     reap_task: JoinHandle<()>,
     orphan_task: JoinHandle<()>,
     path_task: JoinHandle<()>,
@@ -161,11 +167,16 @@ impl Runtime {
             setup.journal.record_groups(directory);
         }
         let orphans = Orphans::new(setup.journal.clone(), marker.clone(), setup.former).map_err(StartError::Watch)?;
-        let reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
+        let mut reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
+        let HandedOver { inherited, unfinished } = setup.handed_over;
+        if inherited.is_some() {
+            reaper.keep_unclaimed_ends();
+        }
+        let inherited = inherited.unwrap_or_default();
         let environment = Inherited::of(std::env::vars_os());
-        let outputs = Outputs::start(setup.printer.clone(), setup.history.clone()).map_err(StartError::Threads)?;
+        let outputs = Outputs::start(setup.printer.clone(), setup.history.clone(), unfinished).map_err(StartError::Threads)?;
         let (report, outcomes) = unbounded_channel();
-        let sockets = Sockets::new(setup.printer.trust());
+        let sockets = Sockets::new(setup.printer.trust(), Arc::clone(&inherited));
         let spawners = Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &sockets, &report)
             .map_err(StartError::Threads)?;
         let spawners = Arc::new(spawners);
@@ -175,7 +186,8 @@ impl Runtime {
         let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), orphans: Mutex::new(orphans), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners), SecretFilter::of(std::env::vars_os()));
         let orders = RunOrders::new(Arc::clone(&shared), commands.clone(), news.clone());
-        let prober = Prober::new(commands.clone(), news.clone(), setup.state, setup.journal.author().clone());
+        let notifications = Notifications::new(setup.state, setup.journal.author().clone(), Arc::clone(&inherited));
+        let prober = Prober::new(commands.clone(), news.clone(), notifications);
         let observers = RunObservers { commands, prober, spawners: Arc::clone(&spawners) };
         let (pass_done, reap_passes) = watch::channel(());
         let signals = ReapSignals { child_signal, main_exits, emptied_groups, outcomes };
@@ -194,6 +206,7 @@ impl Runtime {
             outputs,
             printer: setup.printer,
             history: setup.history,
+            inherited,
             reap_task,
             orphan_task,
             path_task,
@@ -231,6 +244,7 @@ impl Runtime {
                 Action::Kill { run } => self.kill(run),
                 Action::Hold { name, listeners } => {
                     self.sockets.want(&name, &listeners);
+                    self.sockets.expect_hold();
                     self.spawners.submit_sockets(SocketTask::Hold(self.request_sockets(&name, listeners)));
                 }
                 Action::Drain { run, by } => self.drain(run, by),
@@ -341,6 +355,7 @@ impl Runtime {
     /// Ends what [`Runtime::bind_orphans`] did. As long as orphans of a process live, it is not started.
     pub fn release_orphans(&self) {
         self.shared.orphans().unbind();
+        self.shared.lock().forget_unclaimed_ends();
     }
 
     /// The last lines that a process wrote, for display.

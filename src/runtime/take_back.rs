@@ -8,6 +8,7 @@
 //! process and navigator have the same rights.
 
 use super::{proc, tree};
+use crate::handover::InheritedDescriptors;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FsWord, Mode, OFlags, fstat, fstatfs};
 use rustix::io::Errno;
@@ -25,12 +26,35 @@ const READ_END: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CL
 /// `main` is a pidfd of the process with this pid. Its descendants (`others`) are searched where it has no such pipe itself; list
 /// them while its pidfd is held. If none of them has a pipe, that stream has ended, and so has what is returned for it.
 ///
+/// A pipe that this process has `inherited` is not searched.
+///
 /// # Errors
 /// The kernel doesn't let us find out, or out of descriptors.
-pub(super) fn pipes(main: &OwnedFd, pid: u32, others: &[u32], recorded: [u64; 2]) -> io::Result<[OwnedFd; 2]> {
+pub(super) fn pipes(
+    main: &OwnedFd,
+    pid: u32,
+    others: &[u32],
+    recorded: [u64; 2],
+    inherited: &InheritedDescriptors,
+) -> io::Result<[OwnedFd; 2]> {
     let [out, err] = recorded;
-    let read_end = |number, inode| read_end(main, pid, others, LostPipe { number, inode });
+    let read_end = |number, inode| match inherited.pipe(inode) {
+        Some(pipe) => Ok(pipe),
+        None => read_end(main, pid, others, LostPipe { number, inode }),
+    };
     Ok([read_end(1, out)?, read_end(2, err)?])
+}
+
+/// The same for a process that has ended: the pipes that were inherited. What they hold can still be read.
+///
+/// # Errors
+/// Out of descriptors.
+pub(super) fn pipes_of_ended(recorded: [u64; 2], inherited: &InheritedDescriptors) -> io::Result<Option<[OwnedFd; 2]>> {
+    let or_ended = |pipe: Option<OwnedFd>| pipe.map_or_else(ended, Ok);
+    match recorded.map(|inode| inherited.pipe(inode)) {
+        [None, None] => Ok(None),
+        [out, err] => Ok(Some([or_ended(out)?, or_ended(err)?])),
+    }
 }
 
 /// A pipe that is searched.
@@ -214,7 +238,8 @@ mod tests {
         ] {
             let mut orphan = Orphan::start(script);
             assert_eq!(orphan.line(), "ready", "{script}");
-            let [out, err] = pipes(&orphan.pidfd, orphan.pid, &[], orphan.inodes).expect("they are found");
+            let [out, err] =
+                pipes(&orphan.pidfd, orphan.pid, &[], orphan.inodes, &InheritedDescriptors::default()).expect("they are found");
             for read_end in [&out, &err] {
                 let flags = fcntl_getfl(read_end).expect("it is open");
                 assert_eq!(flags & (OFlags::RDWR | OFlags::WRONLY | OFlags::NONBLOCK), OFlags::NONBLOCK, "{script}");
@@ -235,7 +260,8 @@ mod tests {
         assert_eq!(orphan.line(), "ready");
         let read_before = orphan.read_before();
         orphan.former = [(); 2].map(|()| BufReader::new(File::open("/dev/null").expect("a file")));
-        let [out, _err] = pipes(&orphan.pidfd, orphan.pid, &[], orphan.inodes).expect("they are found");
+        let [out, _err] =
+            pipes(&orphan.pidfd, orphan.pid, &[], orphan.inodes, &InheritedDescriptors::default()).expect("they are found");
         let all = read_before + &rest(out);
         assert_eq!((all.len(), &all[COUNT..]), (COUNT + 3, "end"));
     }
@@ -247,9 +273,11 @@ mod tests {
         let mut orphan = Orphan::start(script);
         let descendant: u32 = orphan.line().parse().expect("a pid");
         let pidfd = tree::try_open(descendant).expect("it runs");
-        let [out, err] = pipes(&orphan.pidfd, orphan.pid, &[NONE, descendant], orphan.inodes).expect("one is found");
+        let [out, err] = pipes(&orphan.pidfd, orphan.pid, &[NONE, descendant], orphan.inodes, &InheritedDescriptors::default())
+            .expect("one is found");
         assert_eq!(rest(err), "", "no process has it");
-        let [of_main, _err] = pipes(&orphan.pidfd, orphan.pid, &[], orphan.inodes).expect("none is found");
+        let [of_main, _err] =
+            pipes(&orphan.pidfd, orphan.pid, &[], orphan.inodes, &InheritedDescriptors::default()).expect("none is found");
         assert_eq!(rest(of_main), "", "the main process has closed it");
         kill(&pidfd);
         assert_eq!(orphan.read_before() + &rest(out), "out\n");
@@ -261,7 +289,8 @@ mod tests {
             r#"exec perl -e 'pipe(my $r, my $w); open(STDOUT, ">&", $w); open(STDERR, ">&", $w); print "x\n"; sleep 3600'"#,
         );
         assert_eq!(orphan.line(), "", "its output ends");
-        let [out, err] = pipes(&orphan.pidfd, orphan.pid, &[NONE], orphan.inodes).expect("none is found");
+        let [out, err] =
+            pipes(&orphan.pidfd, orphan.pid, &[NONE], orphan.inodes, &InheritedDescriptors::default()).expect("none is found");
         assert_eq!((rest(out), rest(err)), (String::new(), String::new()));
         assert!(!tree::has_ended(&orphan.pidfd));
     }
@@ -272,7 +301,8 @@ mod tests {
         kill(&orphan.pidfd);
         // Which may be before it can be waited for.
         assert_eq!(orphan.line(), "", "its output ends");
-        let [out, err] = pipes(&orphan.pidfd, orphan.pid, &[NONE], orphan.inodes).expect("none is found");
+        let [out, err] =
+            pipes(&orphan.pidfd, orphan.pid, &[NONE], orphan.inodes, &InheritedDescriptors::default()).expect("none is found");
         assert_eq!((rest(out), rest(err)), (String::new(), String::new()));
     }
 
@@ -282,7 +312,7 @@ mod tests {
         assert_eq!(orphan.line(), "", "its output ends");
         // Only a root with every capability may inspect this one.
         let may_inspect = std::fs::read_link("/proc/1/fd/0").is_ok();
-        let found = pipes(&orphan.pidfd, orphan.pid, &[1], orphan.inodes);
+        let found = pipes(&orphan.pidfd, orphan.pid, &[1], orphan.inodes, &InheritedDescriptors::default());
         let is_refused = found.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
         assert_eq!(is_refused, !may_inspect);
     }

@@ -55,6 +55,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 since.extend(self.renewed_dates());
             }
         }
+        let mut taken_over = Some(self.undisturbed());
         let mut batch = self.accept(first, Ticket::default());
         batch.append(&mut since);
         batch.extend(deferred.into_iter().flat_map(|item| self.handle(item)));
@@ -63,6 +64,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         loop {
             if has_events {
                 wake_at = self.step(&mut batch);
+                taken_over.take().iter().for_each(|before| self.finish_take_over(before));
                 if self.engine.is_finished() {
                     let ending = match self.engine.orders().closing().and_then(|closing| closing.cause.as_ref()) {
                         _ if self.interrupts.any() => Ending::Interrupted,
@@ -78,8 +80,9 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             }
             self.publish_if_due();
             self.show_notice();
+            self.hand_over_if_quiet().await;
             let publish_at = self.readers.due();
-            let notice_at = self.notice_due();
+            let (notice_at, handover_at) = (self.notice_due(), self.handover_due());
             let step_at = self.catch_up.or(wake_at);
             has_events = tokio::select! {
                 Some(event) = events.recv() => {
@@ -105,6 +108,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 }
                 () = sleep_until(publish_at.unwrap_or(self.epoch)), if publish_at.is_some() => false,
                 () = sleep_until(notice_at.unwrap_or(self.epoch)), if notice_at.is_some() => false,
+                () = sleep_until(handover_at.unwrap_or(self.epoch)), if handover_at.is_some() => false,
                 plan = self.shown_plan.finished() => {
                     self.host.show_plan(&plan);
                     false

@@ -2,7 +2,7 @@
 //! as it was is that of the file, and of any other only the fields that differ are known.
 
 use super::orphans::{default_spec, ordered_if_possible, recorded_spec};
-use crate::journal::{DefinitionDigest, InstanceSecret, Record, RecordedFacts};
+use crate::journal::{DefinitionDigest, InstanceSecret, ProcessFact, Record, RecordedFacts};
 use crate::runtime::OrphanRun;
 use crate::signals;
 use reconcile::desired::Desired;
@@ -108,6 +108,18 @@ impl<'a> FormerDefinitions<'a> {
         entries.len() == specs.len()
             && entries.iter().zip(specs).all(|(entry, spec)| Arc::ptr_eq(&entry.spec, spec) && is_as_it_was(spec))
     }
+}
+
+/// The processes of a former life whose programs the file would have restarted, each with the fields that differ.
+pub fn differing(former: &RecordedLife, file: &Desired) -> Vec<(Name, Vec<String>)> {
+    let definitions = FormerDefinitions::new(former, file);
+    let differing = |recorded: &ProcessFact| {
+        let (name, whole) = (Name::from(recorded.name.as_str()), recorded.definition?);
+        let now = definitions.digests.get(&name)?;
+        let before = former.facts.definition(whole)?;
+        (before.identity != now.identity).then(|| (name, before.differing(now)))
+    };
+    former.facts.processes().filter_map(differing).collect()
 }
 
 /// A definition without the dependencies that the former configuration did not have.

@@ -1,15 +1,18 @@
 //! What the loop needs from outside: something that performs actions, and its host.
 
+use super::inbox::HandoverOrder;
 use crate::config::{Diagnostic, Loaded};
 use crate::journal::FactUpdate;
-use crate::runtime::{FormerRun, TakenOver};
+use crate::runtime::{FormerRun, PausedOutput, TakenOver};
 use crate::snapshot::PlanReport;
 use crate::source::Source;
 use reconcile::event::{Action, Pid, RunId};
 use reconcile::spec::Signal;
 use reconcile::text::Name;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Performs actions. The outcome of each comes back as an [`Event`](reconcile::event::Event).
 pub trait Perform {
@@ -33,6 +36,21 @@ pub trait Perform {
 
     /// Makes the orphans of a process the processes of this run, to be stopped. Returns one of their pids; `None`: all have ended.
     fn bind_orphans(&self, run: RunId, name: &Name) -> Option<Pid>;
+
+    /// The processes that are just being started.
+    fn starting(&self) -> Vec<Name>;
+
+    /// Passes on all output that was read, and reads no more as long as what is returned exists.
+    ///
+    /// # Errors
+    /// It can't be written in time.
+    fn pause_output(&self, within: Duration) -> impl Future<Output = Result<PausedOutput, String>>;
+
+    /// Everything of a former life is taken over, and the first actions are begun.
+    fn take_over_done(&self);
+
+    /// Runs another program for at most this long, and answers how it ended.
+    fn run_program(&self, program: &Path, arguments: &[String], within: Duration, reply: oneshot::Sender<Result<(), String>>);
 
     /// Ends the adoption of orphans. A process with an orphan that survived is never started beside it.
     fn release_orphans(&self);
@@ -66,4 +84,10 @@ pub trait Host {
 
     /// Reopens every log file.
     fn reopen(&self);
+
+    /// Has another program take over this process. Returns only if that fails, with the reason.
+    fn hand_over(&self, order: &HandoverOrder, output: &PausedOutput) -> String;
+
+    /// What a former life has left is taken over. `taken`: its running processes; `restarted`: those of them that are replaced.
+    fn taken_over(&self, taken: usize, restarted: usize);
 }

@@ -3,12 +3,16 @@
 use super::event_stream::EventSubscription;
 use super::pending_orders::TrackedOrder;
 use super::view::LoopView;
+use crate::handover::Program;
 use crate::snapshot::ConfigProblem;
 use crate::source::Revision;
 use reconcile::event::Content;
 use reconcile::spec::Signal;
 use reconcile::text::Name;
+use rustix::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How many messages may wait for the loop. A faster producer waits until there is room.
@@ -76,8 +80,23 @@ pub enum Request {
     Retry(oneshot::Sender<()>),
     /// Follow the stream of events; with a generation, past events since then come first.
     Follow(Option<u64>, oneshot::Sender<EventSubscription>),
+    /// Run a program for at most this long. Answered when it has ended.
+    RunProgram(PathBuf, Vec<String>, Duration, oneshot::Sender<Result<(), String>>),
+    /// Have another program take over this process. Answered only if that fails, with the reason.
+    HandOver(Box<HandoverOrder>, oneshot::Sender<String>),
     /// Check the files for changes. Answered when everything saved before the request has been handled.
     CheckFiles(oneshot::Sender<()>),
+}
+
+/// A program that is to take over this process.
+#[derive(Debug)]
+pub struct HandoverOrder {
+    /// The program.
+    pub(crate) program: Program,
+    /// Its version.
+    pub(crate) version: String,
+    /// The connection of the client, which is answered by the program that goes on.
+    pub(crate) client: OwnedFd,
 }
 
 /// What a client orders for a process.

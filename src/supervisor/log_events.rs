@@ -1,5 +1,6 @@
 //! Log lines about processes and the configuration. Their messages are fixed: people and scripts search for them.
 
+use super::inbox::HandoverOrder;
 use crate::config::{Diagnostic, Rejected, Severity};
 use reconcile::engine::Engine;
 use reconcile::event::{Event, ExitStatus, Pid};
@@ -244,6 +245,17 @@ pub(super) fn named_survivors(report: &Report, pids: &[Pid]) -> Option<Event> {
 /// Logs that navigator shuts down because its terminal was closed.
 pub(super) fn terminal_closed() {
     warn!(target: "navigator", reason = "its terminal was closed", "Shutting down");
+}
+
+/// Logs that another program is to take over.
+pub(super) fn handing_over(order: &HandoverOrder) {
+    let (from, to) = (env!("CARGO_PKG_VERSION"), order.version.as_str());
+    info!(target: "navigator", from, to, program = %order.program.path.display(), "Upgrading");
+}
+
+/// Logs that this program goes on.
+pub(super) fn handover_failed(why: &str) {
+    error!(target: "navigator", reason = why, "Upgrade failed");
 }
 
 /// Logs a signal to navigator that has no effect.

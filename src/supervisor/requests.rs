@@ -52,6 +52,10 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 let _is_received = reply.send(());
                 return vec![Event::Order(Order::Retry)];
             }
+            Request::RunProgram(program, arguments, within, reply) => {
+                self.performer.run_program(&program, &arguments, within, reply);
+            }
+            Request::HandOver(order, reply) => self.begin_handover(order, reply),
             Request::CheckFiles(reply) => {
                 self.waiting.file_checks.push_back(reply);
                 self.host.source().check();

@@ -3,6 +3,7 @@
 use super::dates;
 use super::event_stream::EventHistory;
 use super::former_life::RecordedLife;
+use super::handover::PendingHandover;
 use super::host::{Host, Perform};
 use super::inbox::ReloadOutcome;
 use super::interrupts::Interrupts;
@@ -47,6 +48,7 @@ pub struct Supervisor<P, S> {
     pub(super) watching: Watching,
     /// How long the machine has been suspended since its boot.
     pub(super) suspended: Duration,
+    pub(super) handover: Option<PendingHandover>,
 }
 
 /// The definitions for which the source watches files, if those aren't the ones that it delivered last.
@@ -108,6 +110,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             shown_plan: ShownPlan::default(),
             watching: Watching::default(),
             suspended: dates::suspended_since_boot(),
+            handover: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::former_life::{FormerDefinitions, RecordedLife};
 use super::host::Perform;
 use super::log_events;
+use crate::journal::RunKey;
 use crate::runtime::{FormerRun, OrphanRun, TakenOver};
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
@@ -66,7 +67,9 @@ impl<P: Perform> Takeover<'_, P> {
                     log_events::not_taken_over(name, orphan.pids.first().copied(), "the system refuses pidfds of its processes");
                 }
                 None if run.up.is_some() => {
-                    self.end(&run, true);
+                    let recorded = self.former.record.runs().find(|started| started.key.run == run.id.0);
+                    let taken = recorded.map(|started| self.ask(&started.key, &run)).unwrap_or_default();
+                    self.end(&run, taken.exit, true);
                     facts.runs.push(run);
                 }
                 // Its program was never started.
@@ -76,15 +79,9 @@ impl<P: Perform> Takeover<'_, P> {
     }
 
     fn run(&mut self, orphan: &OrphanRun, run: Run) -> Run {
-        let TakenOver { main, is_left, problem } = self.performer.take_over(&FormerRun {
-            run: run.id,
-            key: orphan.key.clone(),
-            spec: run.spec.clone(),
-            is_ready: run.ready.is_some(),
-            is_ending: !run.is_undisturbed(),
-        });
+        let TakenOver { main, is_left, exit, problem } = self.ask(&orphan.key, &run);
         let Some(pid) = main else {
-            self.end(&run, !is_left);
+            self.end(&run, exit, !is_left);
             return run;
         };
         let run = run.found_running(pid);
@@ -98,11 +95,21 @@ impl<P: Perform> Takeover<'_, P> {
         run
     }
 
-    /// The main process of a run has ended while navigator was away, and perhaps everything of it.
-    fn end(&mut self, run: &Run, is_gone: bool) {
+    fn ask(&self, key: &RunKey, run: &Run) -> TakenOver {
+        self.performer.take_over(&FormerRun {
+            run: run.id,
+            key: key.clone(),
+            spec: run.spec.clone(),
+            is_ready: run.ready.is_some(),
+            is_ending: !run.is_undisturbed(),
+        })
+    }
+
+    /// The main process of a run has ended while navigator was away, and perhaps everything of it. How is mostly unknown.
+    fn end(&mut self, run: &Run, how: Option<ExitStatus>, is_gone: bool) {
         if run.exit.is_none() {
             self.ended += 1;
-            self.events.push(Event::Exited { run: run.id, status: ExitStatus::Lost });
+            self.events.push(Event::Exited { run: run.id, status: how.unwrap_or(ExitStatus::Lost) });
         }
         self.events.extend(is_gone.then_some(Event::Gone { run: run.id }));
     }

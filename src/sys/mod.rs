@@ -10,6 +10,7 @@ pub(crate) mod clock;
 pub(crate) mod clone;
 mod clone3;
 pub(crate) mod credentials;
+pub(crate) mod exec;
 pub(crate) mod lease;
 pub(crate) mod pidfd;
 mod raw;
@@ -171,11 +172,10 @@ pub(crate) fn signal_unreaped(pid: i32, signal: i32) -> io::Result<()> {
 }
 
 /// Sets this process's own disposition of `SIGCHLD` to default and of `SIGPIPE` and `SIGXFSZ` (a file that grows beyond
-/// `ulimit -f`) to ignored, so that a write fails instead of killing. Blocks only `SIGCHLD`: it wakes no thread but the one that
-/// asks for it ([`unblock_child_signal`]).
+/// `ulimit -f`) to ignored, so that a write fails instead of killing.
 ///
 /// # Errors
-/// Those of `sigaction(2)` and `sigprocmask(2)`; neither is known to happen.
+/// Those of `sigaction(2)`; none is known to happen.
 pub(crate) fn own_signals() -> io::Result<()> {
     for (signal, handler) in [(libc::SIGCHLD, libc::SIG_DFL), (libc::SIGPIPE, libc::SIG_IGN), (libc::SIGXFSZ, libc::SIG_IGN)] {
         // SAFETY: neither disposition is a function, so no code of ours is entered from a signal.
@@ -184,6 +184,14 @@ pub(crate) fn own_signals() -> io::Result<()> {
         }
     }
     ignore_reserved_signals();
+    Ok(())
+}
+
+/// Lets this thread, and threads that it starts later, receive every signal but `SIGCHLD`.
+///
+/// # Errors
+/// Those of `sigprocmask(2)`; none is known to happen.
+pub(crate) fn unblock_signals() -> io::Result<()> {
     mask_child_signal(libc::SIG_SETMASK)
 }
 

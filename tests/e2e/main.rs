@@ -57,5 +57,6 @@ mod transcripts;
 mod trees;
 mod unkillable;
 mod unready;
+mod upgrade;
 mod watch;
 mod zero_downtime;

@@ -9,6 +9,7 @@ mod orders;
 mod plan;
 mod status;
 mod table;
+mod upgrade;
 mod wait;
 
 pub(super) use apply::apply;
@@ -18,6 +19,7 @@ pub(super) use logs::{LineNotation, LogSelection, logs};
 pub(super) use orders::{order, reload, restart, signal};
 pub(super) use plan::{PlanView, plan};
 pub(super) use status::status;
+pub(super) use upgrade::upgrade;
 pub(super) use wait::wait;
 
 use super::console::{FAILURE, NOT_RUNNING, USAGE, fail, print_error};

@@ -280,6 +280,11 @@ impl Orphans {
         Some(ReleasedTree { main: main.cloned(), group: groups::leaf(&self.record, key, &name), held })
     }
 
+    /// What is recorded of the start of a run.
+    pub(super) fn started(&self, key: &RunKey) -> Option<Started> {
+        self.record.run(key).cloned()
+    }
+
     /// Forgets a run that was taken over and is gone.
     pub(super) fn forget(&mut self, key: &RunKey) {
         self.taken_over.remove(key);

@@ -24,6 +24,16 @@ pub(in crate::runtime) struct LineSplitter {
 }
 
 impl LineSplitter {
+    /// One that goes on in the middle of a line. `continued`: an earlier part of it was passed on.
+    pub(in crate::runtime) fn within_line(partial: Vec<u8>, continued: bool) -> LineSplitter {
+        LineSplitter { partial, continued }
+    }
+
+    /// Whether an earlier part of the unfinished line was passed on.
+    pub(in crate::runtime) fn is_continued(&self) -> bool {
+        self.continued
+    }
+
     /// Takes bytes, and calls `each` with the lines that they complete.
     pub(in crate::runtime) fn feed(&mut self, mut bytes: &[u8], each: &mut dyn FnMut(LineChunk<'_>)) {
         while !bytes.is_empty() {

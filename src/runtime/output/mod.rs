@@ -22,6 +22,7 @@ mod lines;
 mod mounts;
 mod printer;
 mod reader;
+mod reader_pause;
 mod rotation;
 mod share;
 mod sink;
@@ -37,6 +38,7 @@ pub(super) use lines::{LineChunk, LineSplitter};
 pub(super) use printer::set_more_log_expected;
 pub use printer::{DeferredFlush, Destination, Printer, flush_deferred_log};
 pub(super) use reader::Outputs;
+pub(super) use reader_pause::PausedReader;
 pub use tail::{LastLines, Tail, TailFormat};
 
 use crate::access::identity::Identity;

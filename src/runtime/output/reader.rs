@@ -8,11 +8,13 @@ use super::history::{HistorySlot, OutputHistory};
 use super::line_format::{LineFormat, LineSource, Stream};
 use super::lines::{LineChunk, LineSplitter};
 use super::printer::{OutputRoute, Printer};
+use super::reader_pause::{Pause, PausedReader};
 use super::rotation::Limits;
 use super::share::Admission;
 use super::sink_queue::UnservedQueue;
 use super::waker::PollWaker;
 use crate::access::identity::Identity;
+use crate::handover::UnfinishedLine;
 use crate::runtime::probe::{LogMatcher, PartialLine};
 use crate::sys;
 use reconcile::spec::Output;
@@ -20,6 +22,7 @@ use reconcile::text::Name;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
+use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::pipe::fcntl_setpipe_size;
 use std::collections::HashMap;
@@ -54,6 +57,8 @@ pub(in crate::runtime) struct Outputs {
     printer: Printer,
     history: OutputHistory,
     shared: Arc<ReaderState>,
+    /// The beginnings of lines that the former program in this process has read, by pipe.
+    unfinished: Arc<Mutex<HashMap<u64, UnfinishedLine>>>,
 }
 
 struct ReaderState {
@@ -72,6 +77,7 @@ struct Requests {
     /// Streams that the poll refused.
     unwatched: Vec<u64>,
     finish: Option<oneshot::Sender<()>>,
+    pause: Option<Pause>,
 }
 
 /// A stream that is read.
@@ -95,15 +101,22 @@ impl Outputs {
     ///
     /// # Errors
     /// No descriptor or no thread is left.
-    pub(in crate::runtime) fn start(printer: Printer, history: OutputHistory) -> io::Result<Outputs> {
+    pub(in crate::runtime) fn start(
+        printer: Printer,
+        history: OutputHistory,
+        unfinished: Vec<UnfinishedLine>,
+    ) -> io::Result<Outputs> {
         let waker = Arc::new(PollWaker::new()?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &waker, epoll::EventData::new_u64(WAKER), epoll::EventFlags::IN)?;
-        let requests = Mutex::new(Requests { next_token: WAKER + 1, streams: Vec::new(), unwatched: Vec::new(), finish: None });
+        let requests =
+            Mutex::new(Requests { next_token: WAKER + 1, streams: Vec::new(), unwatched: Vec::new(), finish: None, pause: None });
         let shared = Arc::new(ReaderState { requests, poll, waker });
-        let outputs = Outputs { printer: printer.clone(), history, shared: Arc::clone(&shared) };
-        let (streams, paused) = (HashMap::new(), HashMap::new());
-        let reader = StreamReader { shared, printer, streams, paused, unwritten: Unwritten::default(), finishing: None };
+        let unfinished = unfinished.into_iter().map(|line| (line.pipe, line)).collect();
+        let unfinished = Arc::new(Mutex::new(unfinished));
+        let outputs = Outputs { printer: printer.clone(), history, shared: Arc::clone(&shared), unfinished };
+        let (streams, paused, unwritten) = (HashMap::new(), HashMap::new(), Unwritten::default());
+        let reader = StreamReader { shared, printer, streams, paused, unwritten, finishing: None, pausing: None };
         let work = move || {
             // Otherwise the end of each stream would preempt the loop.
             sys::schedule_as_batch();
@@ -142,8 +155,12 @@ impl Outputs {
                 Some((path, limits)) => self.printer.route_to_file(Path::new(path.value()), path.shown(), limits, identity),
                 None => self.printer.route(&source),
             };
-            let matcher_line = matcher.map(|matcher| PartialLine::new(Arc::clone(matcher), stream == Stream::Stderr));
-            let (slot, lines) = (slot.clone(), LineSplitter::default());
+            let mut matcher_line = matcher.map(|matcher| PartialLine::new(Arc::clone(matcher), stream == Stream::Stderr));
+            let UnfinishedLine { bytes, continued, .. } = self.unfinished_line(&pipe);
+            if let Some(matcher_line) = matcher_line.as_mut().filter(|_| !bytes.is_empty()) {
+                matcher_line.feed(&bytes);
+            }
+            let (slot, lines) = (slot.clone(), LineSplitter::within_line(bytes, continued));
             let (has_large_pipe, is_unwatched) = (false, false);
             Box::new(OpenStream { source, stream, pipe, lines, matcher_line, slot, route, has_large_pipe, is_unwatched })
         };
@@ -162,6 +179,23 @@ impl Outputs {
         if !requests.unwatched.is_empty() {
             self.shared.waker.wake();
         }
+    }
+
+    /// The line in a pipe that the former program in this process has begun to read.
+    fn unfinished_line(&self, pipe: &OwnedFd) -> UnfinishedLine {
+        let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = if unfinished.is_empty() { None } else { fstat(pipe).ok().and_then(|stat| unfinished.remove(&stat.st_ino)) };
+        line.unwrap_or_default()
+    }
+
+    /// Passes on everything that was read, and reads no more until what is returned is dropped. Also returns the lines of which only
+    /// a part was read.
+    pub(in crate::runtime) async fn pause(&self) -> (PausedReader, Vec<UnfinishedLine>) {
+        let (pause, paused, begun) = Pause::new();
+        self.shared.requests().pause = Some(pause);
+        self.shared.waker.wake();
+        // The answer is missing only if the reader has ended; then there is nothing to pass on.
+        (paused, begun.await.unwrap_or_default())
     }
 
     /// Records that the output of a process is discarded.
@@ -204,6 +238,7 @@ struct StreamReader {
     paused: HashMap<u64, Instant>,
     unwritten: Unwritten,
     finishing: Option<Finishing>,
+    pausing: Option<Pause>,
 }
 
 /// Lines read since the last call of a writer. Calling a writer costs more than a small chunk, so it happens for
@@ -257,12 +292,21 @@ impl StreamReader {
                 self.unwritten.submit();
             }
             self.resume(&mut chunk);
+            if let Some(pause) = self.pausing.take() {
+                self.wait(pause);
+            }
             let is_over =
                 |finishing: &Finishing| (events.is_empty() && self.paused.is_empty()) || Instant::now() >= finishing.until;
             if self.finishing.as_ref().is_some_and(is_over) {
                 return self.end();
             }
         }
+    }
+
+    /// Passes on everything that was read, and waits for the end of the pause.
+    fn wait(&mut self, pause: Pause) {
+        self.unwritten.submit();
+        pause.wait(self.streams.values().filter_map(|stream| stream.unfinished()).collect());
     }
 
     /// The timeout of the poll; usually none.
@@ -292,6 +336,7 @@ impl StreamReader {
         self.streams.extend(mem::take(&mut requests.streams));
         // Read at once, because the kernel reports no events for them.
         self.paused.extend(requests.unwatched.drain(..).map(|token| (token, Instant::now())));
+        self.pausing = requests.pause.take().or(self.pausing.take());
         if let Some(done) = requests.finish.take() {
             self.finishing = Some(Finishing { done, until: Instant::now() + FINISH_TIMEOUT });
         }
@@ -407,6 +452,13 @@ impl OpenStream {
         let slot = self.slot.as_ref()?;
         let OutputRoute { queue, format, .. } = &self.route;
         queue.take(&self.source, format, drops, |each| self.lines.finish(&mut record_and_forward(slot, self.stream, each)))
+    }
+
+    /// The line of which only a part was read.
+    fn unfinished(&self) -> Option<UnfinishedLine> {
+        let (bytes, continued) = (self.lines.unfinished().to_vec(), self.lines.is_continued());
+        let pipe = fstat(&self.pipe).ok()?.st_ino;
+        (continued || !bytes.is_empty()).then_some(UnfinishedLine { pipe, bytes, continued })
     }
 
     /// Enlarges a pipe that was nearly full.

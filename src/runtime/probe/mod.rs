@@ -27,16 +27,16 @@ use super::former_run::FormerRun;
 use super::pipes;
 use super::spawn_extras::SpawnExtras;
 use crate::error_text::words;
-use crate::journal::{Author, Started};
+use crate::journal::Started;
 use check::Checks;
-use notify::Notifications;
+pub(super) use notify::Notifications;
 use probe_state::ProbeState;
 use reconcile::event::{Event, Pid, RunId};
 use reconcile::spec::{Announce, Liveness, OnChange, Probe, ReadyTiming, Spec};
 use rustix::fd::OwnedFd;
 use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -102,9 +102,8 @@ impl Drop for Task {
 }
 
 impl Prober {
-    /// `state`: the directory for sockets if the one for temporary files can't be written.
-    pub(super) fn new(commands: Commands, events: Sender<Event>, state: PathBuf, author: Author) -> Prober {
-        let notifications = Arc::new(Notifications::new(state, author));
+    pub(super) fn new(commands: Commands, events: Sender<Event>, notifications: Notifications) -> Prober {
+        let notifications = Arc::new(notifications);
         Prober { checks: Checks::new(commands), events, notifications, runs: Arc::default() }
     }
 

@@ -16,6 +16,7 @@ mod starts;
 mod stop_sent;
 mod stops;
 mod taken_over;
+mod unclaimed;
 mod wait;
 
 use super::group::{Groups, Leaf};
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use stop_sent::StopSent;
 use tokio::io::unix::AsyncFd;
+use unclaimed::UnclaimedEnds;
 
 /// With this much to clean up, it is done even while a start is in progress. Each run that is gone has an end to record, and
 /// perhaps a control group to remove.
@@ -90,6 +92,8 @@ pub(super) struct Reaper {
     orphan_runs: HashMap<u32, RunId>,
     /// Since when the run of an orphan can't be determined.
     undecided_since: Option<Instant>,
+    /// How children ended that are of no run.
+    unclaimed: UnclaimedEnds,
     events: VecDeque<Event>,
 }
 
@@ -180,6 +184,7 @@ impl Reaper {
             gone_former: Vec::new(),
             orphan_runs: HashMap::new(),
             undecided_since: None,
+            unclaimed: UnclaimedEnds::default(),
             events: VecDeque::new(),
         })
     }
@@ -311,6 +316,8 @@ impl Reaper {
             }
         } else if let Some(run) = self.orphan_runs.remove(&pid).and_then(|id| self.runs.get_mut(&id)) {
             run.forget(pid);
+        } else {
+            self.unclaimed.add(pid, status);
         }
     }
 

@@ -9,6 +9,7 @@ use super::{EarlyEnd, MainProcess, PendingSignal, Reaper, TrackedRun};
 use crate::sys::slot::Slot;
 use reconcile::event::{Event, Pid, Refusal, RunId};
 use reconcile::spec::Spec;
+use reconcile::text::Name;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,11 @@ use std::time::{Duration, Instant};
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Reaper {
+    /// The names of processes with starts that have no outcome yet.
+    pub(in crate::runtime) fn starting(&self) -> Vec<Name> {
+        self.unstarted.iter().filter_map(|id| Some(self.runs.get(id)?.name.clone())).collect()
+    }
+
     /// Registers a start that is about to be made. Returns its mark, its slot and its control group.
     pub(in crate::runtime) fn register_start(&mut self, run: RunId, spec: &Arc<Spec>) -> (String, Arc<Slot>, Option<Leaf>) {
         let slot = Arc::new(Slot::default());

@@ -14,13 +14,14 @@ mod table;
 mod wanted;
 
 use crate::access::Trust;
+use crate::handover::InheritedDescriptors;
 use path_watch::PathWatch;
 use reconcile::event::{Event, Pid, Refusal, RunId};
 use reconcile::socket::{Address, Listener};
 use reconcile::text::Name;
 use rustix::fd::OwnedFd;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use table::{Prepared, SocketRequest, SocketTable, Unavailable, prepare};
 use wanted::Wanted;
@@ -31,6 +32,9 @@ pub(super) struct Sockets(Arc<SharedSockets>);
 
 struct SharedSockets {
     are_used: AtomicBool,
+    inherited: Arc<InheritedDescriptors>,
+    /// How much has to happen until no inherited socket is needed any more: the first actions, and what they ask for.
+    unsettled: AtomicUsize,
     watch: Arc<PathWatch>,
     /// The loop locks it too, so it is locked only for a moment. If both are locked, the table is locked first.
     wanted: Mutex<Wanted>,
@@ -62,14 +66,16 @@ pub(super) enum SocketTask {
 }
 
 impl Sockets {
-    /// `trust`: the users that may change the directories of sockets.
-    pub(super) fn new(trust: Trust) -> Sockets {
+    /// `trust`: the users that may change the directories of sockets. `inherited`: sockets that this process has already.
+    pub(super) fn new(trust: Trust, inherited: Arc<InheritedDescriptors>) -> Sockets {
         let watch = Arc::new(PathWatch::default());
         Sockets(Arc::new(SharedSockets {
             are_used: AtomicBool::new(false),
+            inherited: Arc::clone(&inherited),
+            unsettled: AtomicUsize::new(1),
             watch: Arc::clone(&watch),
             wanted: Mutex::default(),
-            table: Mutex::new(SocketTable::new(trust, watch)),
+            table: Mutex::new(SocketTable::new(trust, watch, inherited)),
         }))
     }
 
@@ -82,6 +88,18 @@ impl Sockets {
         self.wanted().set(name, listeners);
     }
 
+    /// A [`SocketTask::Hold`] will be performed.
+    pub(super) fn expect_hold(&self) {
+        self.0.unsettled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One of the things has happened after which no inherited socket may be needed any more.
+    pub(super) fn settle_one(&self) {
+        if self.0.unsettled.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.inherited.close();
+        }
+    }
+
     /// Calls `check` whenever a program may have removed the path of a socket. It never ends.
     pub(super) async fn watch_paths(self, check: impl Fn()) {
         self.0.watch.run(|name| self.wanted().includes_file(name), check).await;
@@ -90,7 +108,11 @@ impl Sockets {
     /// Does the work, and returns the events.
     pub(super) fn perform(&self, task: SocketTask) -> Vec<Event> {
         match task {
-            SocketTask::Hold(request) => self.hold(request),
+            SocketTask::Hold(request) => {
+                let events = self.hold(request);
+                self.settle_one();
+                events
+            }
             SocketTask::PutBack => self.restore_all(false),
             SocketTask::Restore => self.restore_all(true),
             SocketTask::FindKeepers(run, pids, listeners) => {

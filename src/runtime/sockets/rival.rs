@@ -76,7 +76,7 @@ fn ip_of(socket: &OwnedFd) -> Option<SocketAddr> {
 }
 
 /// Whether a socket is bound to exactly this address.
-fn is_at(socket: &OwnedFd, address: &Address) -> Option<bool> {
+pub(super) fn is_at(socket: &OwnedFd, address: &Address) -> Option<bool> {
     let ip = || ip_of(socket);
     let unix = || SocketAddrUnix::try_from(getsockname(socket).ok()?).ok();
     Some(match address {

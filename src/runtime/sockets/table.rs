@@ -8,6 +8,7 @@ use super::wanted::key;
 use crate::access::Trust;
 use crate::access::identity::{Identity, IdentityError};
 use crate::error_text::words;
+use crate::handover::InheritedDescriptors;
 use reconcile::event::Event;
 use reconcile::socket::{Address, Listener, SocketChange};
 use reconcile::text::{Name, Text};
@@ -25,6 +26,8 @@ pub(super) struct SocketTable {
     watch: Arc<PathWatch>,
     sockets: BTreeMap<String, OpenSocket>,
     events: Vec<Event>,
+    /// Those that the former program in this process held.
+    inherited: Arc<InheritedDescriptors>,
 }
 
 struct OpenSocket {
@@ -80,8 +83,8 @@ fn identity(user: Option<&Text>, group: Option<&Text>) -> Result<Identity, Strin
 }
 
 impl SocketTable {
-    pub(super) fn new(trust: Trust, watch: Arc<PathWatch>) -> SocketTable {
-        SocketTable { trust, watch, sockets: BTreeMap::new(), events: Vec::new() }
+    pub(super) fn new(trust: Trust, watch: Arc<PathWatch>, inherited: Arc<InheritedDescriptors>) -> SocketTable {
+        SocketTable { trust, watch, sockets: BTreeMap::new(), events: Vec::new(), inherited }
     }
 
     /// Whether a socket is open with these settings, so that [`prepare`] isn't needed.
@@ -144,6 +147,16 @@ impl SocketTable {
             let (name, listener, address) = (name.clone(), listener.clone(), address.clone());
             Ok((OpenSocket { socket, name, listener, address, file }, what))
         };
+        if let Some(socket) = self.inherited.listener(|socket| rival::is_at(socket, address) == Some(true)) {
+            let file = match address {
+                Address::Path(path) => SocketFile::adopt(Path::new(path.value()), self.trust, permissions).ok(),
+                _ => None,
+            };
+            if file.is_some() || !matches!(address, Address::Path(_)) {
+                let file = file.map(|file| file.watched_by(&self.watch));
+                return opened(with_backlog(socket, listener.backlog), file, SocketChange::TakenOver);
+            }
+        }
         // `bind` would connect to a path to find out whether a process listens there. So a path is taken over before that.
         if let (Address::Path(path), false) = (address, main_pids.is_empty())
             && let Some(socket) = rival::find(address).iter().find_map(|rival| rival.copy(main_pids, address))

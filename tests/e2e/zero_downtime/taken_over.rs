@@ -1,4 +1,4 @@
-//! Navigator is killed under load, and the next one takes over: clients notice nothing, then or at the next update.
+//! Navigator is killed or upgraded under load, and the next one takes over: clients notice nothing, then or at the next update.
 
 use super::load::Load;
 use super::{rolling, save, status, targets};
@@ -30,6 +30,33 @@ fn clients_notice_neither_a_kill_nor_the_updates_around_it() {
         let figures = load.end();
         assert!(figures.failed.is_empty(), "{figures}");
         second.ends();
+    }
+}
+
+#[test]
+fn clients_notice_neither_upgrades_nor_the_updates_between_them() {
+    let site = Site::new();
+    let rounds = std::env::var("UPGRADES").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    for target in targets(&site) {
+        site.write("navigator.yml", &rolling(&target, 1, "", ""));
+        let navigator = site.command(["navigator.yml"]).start();
+        navigator.event("Process ready", "web");
+        let load = Load::start(&target, false);
+        for round in 1..=rounds {
+            let version = round + 1;
+            load.expect(version);
+            save(&site, &navigator, &rolling(&target, version, "", ""));
+            // In the middle of the replacement, or after it.
+            if round % 2 == 0 {
+                navigator.nth_event("Process stopped", "web", usize::try_from(round).expect("a small number") - 1);
+            }
+            site.asks(&["upgrade"], 0);
+            site.asks(&["wait"], 0);
+            assert!(target.ask().is_ok_and(|answer| answer.starts_with(&format!("version {version} "))));
+        }
+        let figures = load.end();
+        assert!(figures.failed.is_empty(), "{figures}");
+        navigator.ends();
     }
 }
 

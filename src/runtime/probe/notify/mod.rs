@@ -15,6 +15,7 @@ mod message;
 use super::probe_state::ProbeState;
 use super::watchdog::Watchdog;
 use crate::error_text::words;
+use crate::handover::InheritedDescriptors;
 use crate::journal::Author;
 use crate::runtime::commands::{CommandContext, Commands};
 use crate::runtime::proc;
@@ -49,16 +50,17 @@ const MAX_DESCRIPTORS: usize = 253;
 
 /// Creates the sockets of runs.
 #[derive(Debug)]
-pub(super) struct Notifications {
+pub(in crate::runtime) struct Notifications {
     /// The state directory: used if the directory for temporary files can't be written.
     state: PathBuf,
     author: Author,
     directory: Mutex<Option<SocketDirectory>>,
+    inherited: Arc<InheritedDescriptors>,
 }
 
 impl Notifications {
-    pub(super) fn new(state: PathBuf, author: Author) -> Notifications {
-        Notifications { state, author, directory: Mutex::default() }
+    pub(in crate::runtime) fn new(state: PathBuf, author: Author, inherited: Arc<InheritedDescriptors>) -> Notifications {
+        Notifications { state, author, directory: Mutex::default(), inherited }
     }
 
     /// Creates the socket of a run; the first call also creates the directory.
@@ -69,7 +71,8 @@ impl Notifications {
     }
 
     /// Opens again the socket of a process that has outlived the navigator that started it, at its recorded path. `owner` is the
-    /// user that the process was started as. A process that keeps a connection to the former socket isn't heard.
+    /// user that the process was started as. A process that keeps a connection to the former socket isn't heard, unless that was
+    /// inherited.
     ///
     /// # Errors
     /// The path is not in our directory, because it has another name now, or the socket can't be created.
@@ -78,6 +81,9 @@ impl Notifications {
         if path.parent() != Some(&directory) || path.file_name().is_none() {
             let why = format!("`{}` is not in `{}`, where sockets are now", path.display(), directory.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        if let Some(socket) = self.inherited.notifications(path) {
+            return Ok(Socket { socket: sys::readable(socket)?, path: path.to_owned() });
         }
         let socket = Socket::open(path.to_owned())?;
         if owner != geteuid().as_raw() {
@@ -295,7 +301,7 @@ mod tests {
     #[test]
     fn messages_carry_their_sender_and_sockets_are_removed() {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
-        let notifications = Notifications::new(std::env::temp_dir(), author("senders"));
+        let notifications = Notifications::new(std::env::temp_dir(), author("senders"), Arc::default());
         let path = tokio.block_on(async {
             let socket = notifications.open(RunId(7)).expect("a socket");
             let sender = UnixDatagram::unbound().expect("a socket");
@@ -327,7 +333,7 @@ mod tests {
         sender.send_to(b"READY=1", &path).expect_err("the first navigator was killed");
         let owner = if geteuid().is_root() { 65534 } else { geteuid().as_raw() };
         tokio.block_on(async {
-            let notifications = Notifications::new(std::env::temp_dir(), next);
+            let notifications = Notifications::new(std::env::temp_dir(), next, Arc::default());
             let reopened = notifications.reopen(&path, owner).expect("it is in our directory");
             let stat = std::fs::metadata(&path).expect("it is bound");
             assert_eq!((stat.uid(), stat.permissions().mode() & 0o777), (owner, 0o600));
@@ -345,7 +351,7 @@ mod tests {
         });
         assert!(!directory.exists(), "the directory was not removed");
         std::fs::create_dir(&directory).expect("it is removed");
-        Notifications::new(std::env::temp_dir(), first).finish();
+        Notifications::new(std::env::temp_dir(), first, Arc::default()).finish();
         assert!(!directory.exists(), "a navigator without notifications leaves nothing either");
     }
 }

@@ -1,0 +1,53 @@
+//! This program as the one that takes over from another: it is tried out first.
+
+use super::arguments::{Arguments, Command};
+use super::{required_config, trust};
+use crate::access::{Directory, Trust};
+use crate::config::Environment;
+use crate::control::{Restart, TrialReport};
+use crate::error_text::words;
+use crate::journal::Journal;
+use crate::paths::lasting;
+use crate::runtime;
+use crate::source::FileSource;
+use crate::supervisor::{RecordedLife, differing};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Finds out what this program would do if it took over from the running navigator with these arguments. Changes nothing, and writes
+/// a report.
+pub(super) fn try_out(report: &Path, arguments: Vec<OsString>) -> ExitCode {
+    let said = TrialReport::of_this(restarts(report, arguments));
+    let written = serde_json::to_vec(&said).map_err(Into::into).and_then(|text| std::fs::write(report, text));
+    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The processes that it would restart.
+fn restarts(report: &Path, arguments: Vec<OsString>) -> Result<Vec<Restart>, String> {
+    let (config, trust) = parse(arguments)?;
+    let source = FileSource::new(lasting(&config), Environment::current()).with_trust(trust);
+    let loaded = source.read().revision.map_err(|rejected| rejected.summary())?;
+    let directory = report.parent().unwrap_or(report);
+    let directory = Directory::open(directory, trust).map_err(|error| words(&error))?;
+    let boot = runtime::boot().ok_or("there is no `/proc`")?;
+    let (record, facts, secret) = Journal::read(&directory, &boot).ok_or("it can't read what is recorded")?;
+    let life = RecordedLife { orphans: Vec::new(), record, facts, secret };
+    let differing = differing(&life, &loaded.desired).into_iter();
+    Ok(differing.map(|(name, fields)| Restart { name: name.to_string(), fields }).collect())
+}
+
+/// The configuration, and the trusted users.
+fn parse(arguments: Vec<OsString>) -> Result<(PathBuf, Trust), String> {
+    let arguments = Arguments::parse_line(arguments).map_err(|error| error.to_string())?;
+    let named = match arguments.command {
+        None => arguments.config,
+        Some(Command::Run { config }) => config,
+        Some(_) => return Err("its arguments mean something else".to_owned()),
+    };
+    // The message of the error was printed.
+    let unusable = |_printed: ExitCode| "its arguments can't be used".to_owned();
+    let config = required_config(named, &arguments.common).map_err(unusable)?;
+    let trust = trust(&arguments.common, Some(&config)).map_err(unusable)?;
+    Ok((config, trust))
+}

@@ -1,0 +1,87 @@
+//! What the runtime does while another program takes over this process, or is tried out before that.
+
+use super::Runtime;
+use super::commands::{CommandContext, Purpose};
+use super::output::{PausedReader, flush_deferred_log};
+use super::spawn_extras::SpawnExtras;
+use crate::handover::{InheritedDescriptors, UnfinishedLine};
+use reconcile::event::RunId;
+use reconcile::human_duration::HumanDuration;
+use reconcile::spec::Spec;
+use reconcile::text::{Name, Text};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+/// The name of the process that tries a program out, in its control group and mark.
+const TRIAL: &str = "navigator";
+
+/// What another program in this process has handed over.
+#[derive(Debug, Default)]
+pub struct HandedOver {
+    /// What it left open; `None`: there was none.
+    pub(crate) inherited: Option<Arc<InheritedDescriptors>>,
+    /// The beginnings of lines that it has read.
+    pub(crate) unfinished: Vec<UnfinishedLine>,
+}
+
+impl HandedOver {
+    /// What was left open, and the beginnings of lines.
+    pub(crate) fn new(inherited: Option<Arc<InheritedDescriptors>>, unfinished: Vec<UnfinishedLine>) -> HandedOver {
+        HandedOver { inherited, unfinished }
+    }
+}
+
+/// The output of all processes, everything of it passed on. No more is read for as long as this exists.
+pub struct PausedOutput {
+    _reader: PausedReader,
+    /// The lines of which only a part was read.
+    pub(crate) unfinished: Vec<UnfinishedLine>,
+}
+
+impl Runtime {
+    /// The processes that are just being started.
+    pub fn starting(&self) -> Vec<Name> {
+        self.shared.lock().starting()
+    }
+
+    /// Passes on all output that was read, writes it, and reads no more.
+    ///
+    /// # Errors
+    /// It is not written in time.
+    pub async fn pause_output(&self, within: Duration) -> Result<PausedOutput, String> {
+        let until = Instant::now() + within;
+        let stuck = || format!("output can't be written within {}: a terminal or disk is stuck", HumanDuration(within));
+        let (reader, unfinished) = timeout_at(until, self.outputs.pause()).await.map_err(|_| stuck())?;
+        flush_deferred_log();
+        timeout_at(until, self.printer.flush()).await.map_err(|_| stuck())?;
+        Ok(PausedOutput { _reader: reader, unfinished })
+    }
+
+    /// Everything of a former life is taken over, and the first actions are begun: what they don't use of it is closed.
+    pub fn take_over_done(&self) {
+        self.sockets.settle_one();
+    }
+
+    /// Runs another program and answers how it ended. It is killed if it takes too long.
+    pub fn run_program(
+        &self,
+        program: &Path,
+        arguments: &[String],
+        within: Duration,
+        reply: oneshot::Sender<Result<(), String>>,
+    ) {
+        let spec = Arc::new(Spec::new(TRIAL, TRIAL));
+        let context = CommandContext { run: RunId(0), spec, main_pid: None };
+        let words = [program.to_string_lossy().into_owned()].into_iter().chain(arguments.iter().cloned());
+        let command: Vec<Text> = words.map(|word| Text::plain(&word)).collect();
+        let mut started = self.observers.commands.start(&context, Purpose::Check, &command, SpawnExtras::default());
+        tokio::spawn(async move {
+            // It ends early only if navigator does.
+            let outcome = started.outcome(within).await.unwrap_or_else(|| Err("navigator is shutting down".to_owned()));
+            let _not_awaited = reply.send(outcome);
+        });
+    }
+}

@@ -1,0 +1,98 @@
+//! Has another program take over this process, once that is possible without losing anything.
+
+use super::host::{Host, Perform};
+use super::inbox::HandoverOrder;
+use super::log_events;
+use super::state::Supervisor;
+use reconcile::spec::Announce;
+use reconcile::text::Name;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// How long to wait for starts, and then for output to be written.
+const QUIET_WITHIN: Duration = Duration::from_secs(1);
+
+/// A handover that waits until nothing is under way.
+pub(super) struct PendingHandover {
+    order: Box<HandoverOrder>,
+    /// Receives the reason if it fails.
+    reply: oneshot::Sender<String>,
+    until: Instant,
+}
+
+impl<P: Perform, S: Host> Supervisor<P, S> {
+    /// Begins a handover, unless there is a reason against it.
+    pub(super) fn begin_handover(&mut self, order: Box<HandoverOrder>, reply: oneshot::Sender<String>) {
+        let refusal = if self.engine.orders().closing().is_some() {
+            "navigator is shutting down"
+        } else if !self.file.errors.is_empty() {
+            "the configuration on disk is rejected, and the new program could not read it: mend it first (`navigator status` says \
+             what is wrong)"
+        } else if self.handover.is_some() {
+            "another upgrade is under way"
+        } else {
+            self.handover = Some(PendingHandover { order, reply, until: Instant::now() + QUIET_WITHIN });
+            return;
+        };
+        let _not_awaited = reply.send(refusal.to_owned());
+    }
+
+    /// When to give up a handover.
+    pub(super) fn handover_due(&self) -> Option<Instant> {
+        self.handover.as_ref().map(|pending| pending.until)
+    }
+
+    /// Hands over if nothing is under way; gives up if that takes too long. Returns only if this program goes on.
+    pub(super) async fn hand_over_if_quiet(&mut self) {
+        let Some(pending) = self.handover.take() else { return };
+        let why = match self.obstacle() {
+            Some(_) if Instant::now() < pending.until => {
+                self.handover = Some(pending);
+                return;
+            }
+            Some(obstacle) => obstacle,
+            None => {
+                log_events::handing_over(&pending.order);
+                match self.performer.pause_output(QUIET_WITHIN).await {
+                    Ok(output) => self.host.hand_over(&pending.order, &output),
+                    Err(stuck) => stuck,
+                }
+            }
+        };
+        log_events::handover_failed(&why);
+        let _not_awaited = pending.reply.send(why);
+    }
+
+    /// What the next program could not go on with.
+    fn obstacle(&self) -> Option<String> {
+        let listed = |names: Vec<Name>| names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+        let starting = self.performer.starting();
+        if !starting.is_empty() {
+            return Some(format!("a start hangs in its exec: {}", listed(starting)));
+        }
+        let all = self.engine.observed().processes().values().flat_map(|process| &process.runs);
+        let announces = |announce: Option<Announce>| matches!(announce, Some(Announce::Fd(_)));
+        let unready = all.filter(|run| run.ready.is_none() && run.is_undisturbed() && announces(run.spec.exec.announce));
+        let unready: Vec<Name> = unready.map(|run| run.spec.name.clone()).collect();
+        (!unready.is_empty()).then(|| format!("a process has not announced yet that it is ready: {}", listed(unready)))
+    }
+
+    /// The processes with a run that goes on.
+    pub(super) fn undisturbed(&self) -> Vec<Name> {
+        let processes = self.engine.observed().processes().iter();
+        let goes_on = processes.filter(|(_, process)| process.runs.iter().any(|run| run.is_undisturbed() && run.up.is_some()));
+        goes_on.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Says that a former life was taken over, after the first step. `before`: its processes that went on.
+    pub(super) fn finish_take_over(&self, before: &[Name]) {
+        self.performer.take_over_done();
+        let processes = self.engine.observed().processes();
+        let goes_on = |name: &&Name| {
+            processes.get(*name).is_some_and(|process| process.runs.iter().all(|run| run.is_undisturbed() && run.up.is_some()))
+        };
+        let same = before.iter().filter(goes_on).count();
+        self.host.taken_over(before.len(), before.len() - same);
+    }
+}
