@@ -25,6 +25,7 @@ use crate::terminal::{TerminalStyle, escape, guard, is_color_welcome};
 use reconcile::human_duration::HumanDuration;
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -139,7 +140,7 @@ fn supervise(
     loaded: Loaded,
     parts: LoopParts<'_>,
 ) -> io::Result<Ending> {
-    let LoopParts { launcher, log, opened, directory, fresh, trust, locks, handover, inherited } = parts;
+    let LoopParts { launcher, log, opened, directory, fresh, trust, locks, mut handover, inherited } = parts;
     let SignalListener { tokio, news, news_inbox } = listener;
     let _until_the_end = DeferredFlush::new();
     tokio.block_on(async move {
@@ -175,7 +176,7 @@ fn supervise(
             planning: Arc::new(Semaphore::new(1)),
         };
         let socket = inherited.as_ref().and_then(|inherited| Server::inherited_socket(directory, inherited));
-        let unfinished = handover.as_ref().map(|handover| handover.unfinished.clone()).unwrap_or_default();
+        let output = handover.as_mut().map(|handover| mem::take(&mut handover.output)).unwrap_or_default();
         let setup = Setup {
             launcher,
             printer: log.printer.clone(),
@@ -183,7 +184,7 @@ fn supervise(
             journal: journal.clone(),
             state: directory.path().parent().unwrap_or(directory.path()).to_owned(),
             former: former.clone(),
-            handed_over: HandedOver::new(inherited, unfinished),
+            handed_over: HandedOver::new(inherited, output),
         };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
         let server = Server::open(directory, socket, access, retired)
@@ -283,7 +284,7 @@ impl Host for ForegroundHost {
 
     fn hand_over(&self, order: &HandoverOrder, output: &PausedOutput) -> String {
         self.journal.flush();
-        let handover = Handover::new(&order.version, self.launcher.to_next(), output.unfinished.clone());
+        let handover = Handover::new(&order.version, self.launcher.to_next(), output.rest.clone());
         let locks = KeptLocks { directory: self.directory.clone(), instance: self.locks.0, pid_file: self.locks.1 };
         words(&handover.execute(order.program.as_fd(), locks, Some(order.client.as_raw_fd())))
     }

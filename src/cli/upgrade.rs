@@ -1,6 +1,7 @@
 //! This program as the one that takes over from another: it is tried out first.
 
 use super::arguments::{Arguments, Command};
+use super::run::log_trust;
 use super::{required_config, trust};
 use crate::access::{Directory, Trust};
 use crate::config::Environment;
@@ -28,6 +29,10 @@ fn restarts(report: &Path, arguments: Vec<OsString>) -> Result<Vec<Restart>, Str
     let (config, trust) = parse(arguments)?;
     let source = FileSource::new(lasting(&config), Environment::current()).with_trust(trust);
     let loaded = source.read().revision.map_err(|rejected| rejected.summary())?;
+    let log_file = loaded.settings.file.as_ref();
+    if let Some(problem) = log_file.and_then(|path| runtime::log_problem(path, log_trust(trust))) {
+        return Err(format!("`logging.file`: {problem}"));
+    }
     let directory = report.parent().unwrap_or(report);
     let directory = Directory::open(directory, trust).map_err(|error| words(&error))?;
     let boot = runtime::boot().ok_or("there is no `/proc`")?;

@@ -48,8 +48,64 @@ pub(crate) struct Handover {
     /// The settings of the launcher: file mode creation mask, limits of open descriptors, and whether navigator ends with its
     /// terminal.
     pub(crate) launcher: (u32, (u64, u64), bool),
+    /// The output of processes.
+    pub(crate) output: HandedOutput,
+}
+
+/// The output of processes that is still in memory.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct HandedOutput {
     /// Lines of which only a part was read.
     pub(crate) unfinished: Vec<UnfinishedLine>,
+    /// The last lines of all processes, in their order.
+    pub(crate) last_lines: Vec<LastLines>,
+}
+
+/// Lines that came together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LastLines {
+    /// The name of the process.
+    pub(crate) name: String,
+    /// Whether it wrote them to its standard error.
+    pub(crate) is_error: bool,
+    /// When they came, in nanoseconds since 1970.
+    pub(crate) time: i64,
+    /// Whether the first one continues the line before.
+    pub(crate) continued: bool,
+    /// The lines.
+    pub(crate) bytes: HandedBytes,
+}
+
+/// Bytes, as a text where that is possible: it takes a quarter of the room.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum HandedBytes {
+    /// They are UTF-8.
+    Text(String),
+    /// They aren't.
+    Other(Vec<u8>),
+}
+
+impl From<Vec<u8>> for HandedBytes {
+    fn from(bytes: Vec<u8>) -> HandedBytes {
+        String::from_utf8(bytes).map_or_else(|error| HandedBytes::Other(error.into_bytes()), HandedBytes::Text)
+    }
+}
+
+impl From<HandedBytes> for Vec<u8> {
+    fn from(bytes: HandedBytes) -> Vec<u8> {
+        match bytes {
+            HandedBytes::Text(text) => text.into_bytes(),
+            HandedBytes::Other(bytes) => bytes,
+        }
+    }
+}
+
+impl Default for HandedBytes {
+    fn default() -> HandedBytes {
+        HandedBytes::Other(Vec::new())
+    }
 }
 
 /// The locks that stay held.
@@ -69,7 +125,7 @@ pub(crate) struct UnfinishedLine {
     /// The inode of its pipe.
     pub(crate) pipe: u64,
     /// The part.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: HandedBytes,
     /// Whether an earlier part was passed on, because the line is too long.
     pub(crate) continued: bool,
 }
@@ -133,9 +189,9 @@ fn now() -> Duration {
 
 impl Handover {
     /// What this program says to one of another version.
-    pub(crate) fn new(to: &str, launcher: (u32, (u64, u64), bool), unfinished: Vec<UnfinishedLine>) -> Handover {
+    pub(crate) fn new(to: &str, launcher: (u32, (u64, u64), bool), output: HandedOutput) -> Handover {
         let versions = [env!("CARGO_PKG_VERSION").to_owned(), to.to_owned()];
-        Handover { versions, begun: now(), launcher, unfinished, ..Handover::default() }
+        Handover { versions, begun: now(), launcher, output, ..Handover::default() }
     }
 
     /// How long it has taken by now.

@@ -23,6 +23,11 @@ const FIRST_COMMAND_ID: u64 = 1 << 63;
 /// How long to wait for the end of a command that was killed.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Whether the run of this number is a command, and none of the core's.
+pub fn is_command(run: u64) -> bool {
+    run >= FIRST_COMMAND_ID
+}
+
 /// The run that a command is for.
 #[derive(Clone, Debug)]
 pub(super) struct CommandContext {
@@ -136,7 +141,7 @@ impl Commands {
     /// Takes the events of commands and returns all others. Withholds a run's [`Event::Gone`] while a command of it runs.
     pub(super) fn route(&self, event: Event) -> Option<Event> {
         match event.run() {
-            Some(RunId(number)) if number >= FIRST_COMMAND_ID => self.handle(event),
+            Some(RunId(number)) if is_command(number) => self.handle(event),
             Some(run) if matches!(event, Event::Gone { .. }) => {
                 self.kill_matching(run, |purpose| purpose != Purpose::Stop);
                 let mut table = self.lock();

@@ -4,7 +4,7 @@ use super::Runtime;
 use super::commands::{CommandContext, Purpose};
 use super::output::{PausedReader, flush_deferred_log};
 use super::spawn_extras::SpawnExtras;
-use crate::handover::{InheritedDescriptors, UnfinishedLine};
+use crate::handover::{HandedOutput, InheritedDescriptors};
 use reconcile::event::RunId;
 use reconcile::human_duration::HumanDuration;
 use reconcile::spec::Spec;
@@ -23,22 +23,22 @@ const TRIAL: &str = "navigator";
 pub struct HandedOver {
     /// What it left open; `None`: there was none.
     pub(crate) inherited: Option<Arc<InheritedDescriptors>>,
-    /// The beginnings of lines that it has read.
-    pub(crate) unfinished: Vec<UnfinishedLine>,
+    /// What it had in memory of the output of processes.
+    pub(crate) output: HandedOutput,
 }
 
 impl HandedOver {
-    /// What was left open, and the beginnings of lines.
-    pub(crate) fn new(inherited: Option<Arc<InheritedDescriptors>>, unfinished: Vec<UnfinishedLine>) -> HandedOver {
-        HandedOver { inherited, unfinished }
+    /// What was left open, and the output in memory.
+    pub(crate) fn new(inherited: Option<Arc<InheritedDescriptors>>, output: HandedOutput) -> HandedOver {
+        HandedOver { inherited, output }
     }
 }
 
 /// The output of all processes, everything of it passed on. No more is read for as long as this exists.
 pub struct PausedOutput {
     _reader: PausedReader,
-    /// The lines of which only a part was read.
-    pub(crate) unfinished: Vec<UnfinishedLine>,
+    /// What is still in memory.
+    pub(crate) rest: HandedOutput,
 }
 
 impl Runtime {
@@ -57,7 +57,8 @@ impl Runtime {
         let (reader, unfinished) = timeout_at(until, self.outputs.pause()).await.map_err(|_| stuck())?;
         flush_deferred_log();
         timeout_at(until, self.printer.flush()).await.map_err(|_| stuck())?;
-        Ok(PausedOutput { _reader: reader, unfinished })
+        let rest = HandedOutput { unfinished, last_lines: self.history.hand_over() };
+        Ok(PausedOutput { _reader: reader, rest })
     }
 
     /// Everything of a former life is taken over, and the first actions are begun: what they don't use of it is closed.

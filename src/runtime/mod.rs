@@ -44,6 +44,7 @@ mod take_back;
 mod take_over;
 mod tree;
 
+pub use commands::is_command;
 pub use former_run::{FormerRun, TakenOver};
 pub use handing_over::{HandedOver, PausedOutput};
 pub use launcher::{InitError, Launcher, abort_on_panic, init, receive_signals};
@@ -168,13 +169,15 @@ impl Runtime {
         }
         let orphans = Orphans::new(setup.journal.clone(), marker.clone(), setup.former).map_err(StartError::Watch)?;
         let mut reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
-        let HandedOver { inherited, unfinished } = setup.handed_over;
+        let HandedOver { inherited, output } = setup.handed_over;
+        setup.history.take_over(output.last_lines);
         if inherited.is_some() {
             reaper.keep_unclaimed_ends();
         }
         let inherited = inherited.unwrap_or_default();
         let environment = Inherited::of(std::env::vars_os());
-        let outputs = Outputs::start(setup.printer.clone(), setup.history.clone(), unfinished).map_err(StartError::Threads)?;
+        let outputs =
+            Outputs::start(setup.printer.clone(), setup.history.clone(), output.unfinished).map_err(StartError::Threads)?;
         let (report, outcomes) = unbounded_channel();
         let sockets = Sockets::new(setup.printer.trust(), Arc::clone(&inherited));
         let spawners = Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &sockets, &report)

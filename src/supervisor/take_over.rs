@@ -4,7 +4,7 @@ use super::former_life::{FormerDefinitions, RecordedLife};
 use super::host::Perform;
 use super::log_events;
 use crate::journal::RunKey;
-use crate::runtime::{FormerRun, OrphanRun, TakenOver};
+use crate::runtime::{FormerRun, OrphanRun, TakenOver, is_command};
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
 use reconcile::event::{Event, ExitStatus, RunId};
@@ -116,7 +116,7 @@ impl<P: Perform> Takeover<'_, P> {
 
     /// Takes over the runs about which there are no facts, so that they can be stopped. Returns the newest of all runs.
     fn take_over_unrecorded(&mut self, file: &Desired, processes: &mut BTreeMap<Name, Remembered>) -> RunId {
-        let recorded = self.former.record.runs().map(|run| run.key.run);
+        let recorded = self.former.record.runs().map(|run| run.key.run).filter(|&run| !is_command(run));
         let mut last = recorded.chain([self.former.facts.last_run()]).max().unwrap_or_default();
         for orphan in self.former.orphans.iter().filter(|orphan| orphan.can_be_held) {
             let known = processes.get(&orphan.name).into_iter().flat_map(|process| &process.facts.runs);

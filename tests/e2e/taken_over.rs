@@ -112,6 +112,31 @@ fn processes_go_on_and_nothing_is_forgotten() {
     third.ends();
 }
 
+/// Commands are recorded like runs, by numbers far above those of runs.
+#[test]
+fn a_command_under_way_ends_and_later_runs_are_as_ever() {
+    let site = Site::new();
+    let first = site.start(
+        "managed_processes:
+  - { name: web, command: sleep, args: ['3600'], output: null, liveness: { exec: [sleep, '3600'], interval: 10ms, timeout: 1h } }
+",
+    );
+    first.started("web");
+    let probe = || first.command_lines_below().len() == 2;
+    first.log().until("its probe", || probe().then_some(()));
+    first.log().until("its record", || {
+        let record = fs::read_to_string(socket::instance(&site).join("runs")).unwrap_or_default();
+        (record.lines().filter(|line| line.contains("\"started\"")).count() == 2).then_some(())
+    });
+    kill(first);
+    let (second, _) = next(&site);
+    site.asks(&["restart", "web"], 0);
+    site.asks(&["wait"], 0);
+    assert_eq!(second.count("Process started", "web"), 1, "{}", second.log().describe());
+    second.log().until("only the run and its own probe", || (second.command_lines_below().len() <= 2).then_some(()));
+    second.ends();
+}
+
 #[test]
 fn the_ends_of_processes_count_while_navigator_is_away_and_afterwards() {
     let site = Site::new();

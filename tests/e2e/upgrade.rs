@@ -62,7 +62,7 @@ const BUSY: &str = r#"managed_processes:
     args: [-u, "${FIXTURES}/counting.py"]
     output: {file: lines}
   - {name: crashing, command: sh, args: [-c, "sleep 0.03; exit 7"], restart: always, backoff: 20ms, output: null}
-  - {name: kept, command: sleep, args: ['3600'], output: null}
+  - {name: kept, command: sh, args: [-c, "echo the first; echo the second >&2; exec sleep 3600"]}
 "#;
 
 #[test]
@@ -87,6 +87,7 @@ fn no_process_line_or_exit_code_is_lost() {
         let crashes = navigator.count("Process crashed", "crashing");
         navigator.nth_event("Process crashed", "crashing", crashes);
     }
+    assert_eq!(site.asks(&["logs", "kept"], 0).stdout(), "the first\nthe second\n");
     let after = statuses(&site);
     for name in ["counting", "kept"] {
         for key in ["pid", "generation", "restarts", "started_at"] {

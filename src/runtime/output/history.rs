@@ -3,10 +3,11 @@
 //! Memory is limited for each process and in total. A reader that is slower than a process misses lines and gets their number;
 //! no process waits for a reader.
 
-use super::line_buffer::{Arrival, LineBuffer};
+use super::line_buffer::{Arrival, CopiedLines, LineBuffer};
 use super::line_format::Stream;
 use super::lines::LineChunk;
 use super::tail::{LastLines, Mailbox, Tail};
+use crate::handover;
 use jiff::Timestamp;
 use reconcile::text::Name;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,8 +54,12 @@ pub(super) struct HistorySlot {
 
 impl HistorySlot {
     pub(super) fn take(&self, stream: Stream, piece: LineChunk<'_>) {
+        self.take_at(Timestamp::now(), stream, piece);
+    }
+
+    fn take_at(&self, time: Timestamp, stream: Stream, piece: LineChunk<'_>) {
         let order = self.shared.pieces.fetch_add(1, Ordering::Relaxed);
-        let at = Arrival { order, time: Timestamp::now() };
+        let at = Arrival { order, time };
         self.buffer.push(stream, piece, at, self.shared.share.load(Ordering::Relaxed));
     }
 }
@@ -92,6 +97,35 @@ impl OutputHistory {
         buffers.by_name.retain(|name, _| is_there(name));
         buffers.silent.retain(is_there);
         self.divide(&buffers);
+    }
+
+    /// All lines, for the next program in this process.
+    pub(in crate::runtime) fn hand_over(&self) -> Vec<handover::LastLines> {
+        let buffers: Vec<Arc<LineBuffer>> = self.buffers().by_name.values().cloned().collect();
+        let mut all: Vec<(u64, handover::LastLines)> = Vec::new();
+        for buffer in buffers {
+            let mut from = buffer.first_of_last(u64::MAX);
+            while let (Some(order), Some(copied)) = (buffer.order_of(from), buffer.copy(from)) {
+                let CopiedLines { next, time, stream, continued, bytes, .. } = copied;
+                from = next;
+                let (name, is_error) = (buffer.name().to_string(), stream == Stream::Stderr);
+                // Nanoseconds are enough until the year 2262.
+                let time = i64::try_from(time.as_nanosecond()).unwrap_or_default();
+                all.push((order, handover::LastLines { name, is_error, time, continued, bytes: bytes.into() }));
+            }
+        }
+        all.sort_by_key(|(order, _)| *order);
+        all.into_iter().map(|(_, lines)| lines).collect()
+    }
+
+    /// Takes the lines of the former program in this process.
+    pub(in crate::runtime) fn take_over(&self, all: Vec<handover::LastLines>) {
+        for handover::LastLines { name, is_error, time, continued, bytes } in all {
+            let (stream, bytes) = (if is_error { Stream::Stderr } else { Stream::Stdout }, Vec::from(bytes));
+            let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+            let time = Timestamp::from_nanosecond(time.into()).unwrap_or_default();
+            self.slot_for(&Name::from(name.as_str())).take_at(time, stream, LineChunk { bytes, continued });
+        }
     }
 
     /// Tells followers that no more output comes.

@@ -157,6 +157,7 @@ impl Outputs {
             };
             let mut matcher_line = matcher.map(|matcher| PartialLine::new(Arc::clone(matcher), stream == Stream::Stderr));
             let UnfinishedLine { bytes, continued, .. } = self.unfinished_line(&pipe);
+            let bytes = Vec::from(bytes);
             if let Some(matcher_line) = matcher_line.as_mut().filter(|_| !bytes.is_empty()) {
                 matcher_line.feed(&bytes);
             }
@@ -458,7 +459,7 @@ impl OpenStream {
     fn unfinished(&self) -> Option<UnfinishedLine> {
         let (bytes, continued) = (self.lines.unfinished().to_vec(), self.lines.is_continued());
         let pipe = fstat(&self.pipe).ok()?.st_ino;
-        (continued || !bytes.is_empty()).then_some(UnfinishedLine { pipe, bytes, continued })
+        (continued || !bytes.is_empty()).then(|| UnfinishedLine { pipe, bytes: bytes.into(), continued })
     }
 
     /// Enlarges a pipe that was nearly full.
