@@ -17,6 +17,7 @@ mod path_text;
 mod paths;
 pub mod runtime;
 pub mod schedule;
+pub mod service_manager;
 pub mod signals;
 pub mod snapshot;
 pub mod source;

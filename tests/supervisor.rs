@@ -12,6 +12,7 @@ mod taken_over;
 use navigator::config::{ContentHash, Diagnostic, Inputs, Loaded, Rejected, Settings};
 use navigator::journal::FactUpdate;
 use navigator::runtime::{FormerRun, PausedOutput, TakenOver};
+use navigator::service_manager::ServiceManager;
 use navigator::snapshot::PlanReport;
 use navigator::source::{Revision, Source, Ticket, Tickets, WatchMethod};
 use navigator::supervisor::{
@@ -200,6 +201,11 @@ impl Host for FakeHost {
 
     fn reopen(&self) {
         self.reopened.set(self.reopened.get() + 1);
+    }
+
+    fn service_manager(&self) -> &ServiceManager {
+        const NONE: &ServiceManager = &ServiceManager::NONE;
+        NONE
     }
 
     fn hand_over(&self, _: &HandoverOrder, _: &PausedOutput) -> String {

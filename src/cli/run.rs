@@ -16,6 +16,7 @@ use crate::paths::{absolute, lasting};
 use crate::runtime::{
     self, DeferredFlush, Destination, HandedOver, Launcher, OutputFormat, OutputHistory, PausedOutput, Printer, Runtime, Setup,
 };
+use crate::service_manager::ServiceManager;
 use crate::snapshot::PlanReport;
 use crate::source::{Delivery, FileFollower, FileSource, Reading, Source, WatchMethod, has_writer};
 use crate::supervisor::{
@@ -210,6 +211,7 @@ fn supervise(
             directory: directory.path().to_owned(),
             locks,
             handover,
+            manager: ServiceManager::find(|name| std::env::var_os(name)),
         };
         let supervisor = Supervisor::new(runtime, host, published, epoch);
         let (runtime, ending) = supervisor.run(former, loaded, event_inbox, news_inbox).await;
@@ -239,6 +241,7 @@ struct ForegroundHost {
     locks: (i32, Option<i32>),
     /// What the former program in this process said.
     handover: Option<Handover>,
+    manager: ServiceManager,
 }
 
 impl Host for ForegroundHost {
@@ -280,6 +283,10 @@ impl Host for ForegroundHost {
 
     fn reopen(&self) {
         self.log.printer.reopen();
+    }
+
+    fn service_manager(&self) -> &ServiceManager {
+        &self.manager
     }
 
     fn hand_over(&self, order: &HandoverOrder, output: &PausedOutput) -> String {

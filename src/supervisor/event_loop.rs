@@ -64,7 +64,10 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         loop {
             if has_events {
                 wake_at = self.step(&mut batch);
-                taken_over.take().iter().for_each(|before| self.finish_take_over(before));
+                if let Some(before) = taken_over.take() {
+                    self.finish_take_over(&before);
+                    self.say_ready();
+                }
                 if self.engine.is_finished() {
                     let ending = match self.engine.orders().closing().and_then(|closing| closing.cause.as_ref()) {
                         _ if self.interrupts.any() => Ending::Interrupted,
@@ -82,7 +85,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             self.show_notice();
             self.hand_over_if_quiet().await;
             let publish_at = self.readers.due();
-            let (notice_at, handover_at) = (self.notice_due(), self.handover_due());
+            let (notice_at, handover_at, ping_at) = (self.notice_due(), self.handover_due(), self.ping_due());
             let step_at = self.catch_up.or(wake_at);
             has_events = tokio::select! {
                 Some(event) = events.recv() => {
@@ -109,6 +112,10 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 () = sleep_until(publish_at.unwrap_or(self.epoch)), if publish_at.is_some() => false,
                 () = sleep_until(notice_at.unwrap_or(self.epoch)), if notice_at.is_some() => false,
                 () = sleep_until(handover_at.unwrap_or(self.epoch)), if handover_at.is_some() => false,
+                () = sleep_until(ping_at.unwrap_or(self.epoch)), if ping_at.is_some() => {
+                    self.ping();
+                    false
+                }
                 plan = self.shown_plan.finished() => {
                     self.host.show_plan(&plan);
                     false
@@ -208,10 +215,14 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             self.history.report(report, self.engine.generation());
             match report {
                 Report::Accepted(_) => {
+                    self.say_ready();
                     self.shown_plan.take_ready().iter().for_each(|plan| self.host.show_plan(plan));
                     self.performer.retain_lines(&|name| self.engine.status(name).is_some());
                 }
-                Report::ShuttingDown(_) => self.host.source().stop_watching(),
+                Report::ShuttingDown(_) => {
+                    self.host.service_manager().stopping();
+                    self.host.source().stop_watching();
+                }
                 Report::Process(_)
                 | Report::Stalled { .. }
                 | Report::Unchanged
@@ -305,6 +316,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         self.history.rejected(self.engine.generation(), &serde_json::json!(problems));
         self.file.errors = problems.clone().into();
         self.file.rejected_at.get_or_insert_with(Timestamp::now);
+        self.say_ready();
         self.answer_reloads(answers, &ReloadOutcome::Rejected(problems));
     }
 

@@ -4,6 +4,7 @@ use super::inbox::HandoverOrder;
 use crate::config::{Diagnostic, Loaded};
 use crate::journal::FactUpdate;
 use crate::runtime::{FormerRun, PausedOutput, TakenOver};
+use crate::service_manager::ServiceManager;
 use crate::snapshot::PlanReport;
 use crate::source::Source;
 use reconcile::event::{Action, Pid, RunId};
@@ -84,6 +85,9 @@ pub trait Host {
 
     /// Reopens every log file.
     fn reopen(&self);
+
+    /// The service manager that started navigator.
+    fn service_manager(&self) -> &ServiceManager;
 
     /// Has another program take over this process. Returns only if that fails, with the reason.
     fn hand_over(&self, order: &HandoverOrder, output: &PausedOutput) -> String;

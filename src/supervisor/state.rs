@@ -49,6 +49,8 @@ pub struct Supervisor<P, S> {
     /// How long the machine has been suspended since its boot.
     pub(super) suspended: Duration,
     pub(super) handover: Option<PendingHandover>,
+    /// When the service manager was last told that the loop turns.
+    pub(super) pinged: Option<Instant>,
 }
 
 /// The definitions for which the source watches files, if those aren't the ones that it delivered last.
@@ -111,6 +113,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             watching: Watching::default(),
             suspended: dates::suspended_since_boot(),
             handover: None,
+            pinged: None,
         }
     }
 
@@ -121,6 +124,26 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             self.host.source().watch_for(instead.clone());
             self.watching = Watching { instead, is_over: false };
         }
+    }
+
+    /// Tells the service manager that navigator is ready, and what is in force.
+    pub(super) fn say_ready(&self) {
+        let (generation, count) = (self.engine.generation(), self.engine.desired().entries().len());
+        let plural = if count == 1 { "" } else { "es" };
+        let rejected = if self.file.errors.is_empty() { "" } else { "; the file on disk is rejected, see `navigator status`" };
+        self.host.service_manager().ready(&format!("generation {generation}, {count} process{plural}{rejected}"));
+    }
+
+    /// When the service manager wants to hear next that the loop turns.
+    pub(super) fn ping_due(&self) -> Option<Instant> {
+        let interval = self.host.service_manager().interval()?;
+        Some(self.pinged.map_or_else(Instant::now, |last| last + interval))
+    }
+
+    /// Tells the service manager that the loop turns.
+    pub(super) fn ping(&mut self) {
+        self.pinged = Some(Instant::now());
+        self.host.service_manager().ping();
     }
 
     /// The time by the engine's clock.

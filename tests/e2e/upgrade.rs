@@ -1,12 +1,12 @@
 //! Another version of navigator takes the place of the running one: nothing else happens.
 
-use crate::harness::{Navigator, Site, socket};
+use crate::harness::{Navigator, Signal, Site, socket};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -267,4 +267,44 @@ fn descriptors(pid: u32, most: usize) -> Option<()> {
 fn is_alone(navigator: &Navigator<'_>) {
     let lines = navigator.command_lines_below();
     assert!(!lines.iter().any(|line| line.contains("__trial")), "{lines:?}");
+}
+
+/// As systemd would start it (`sd_notify(3)`).
+#[test]
+fn the_service_manager_hears_of_navigator_through_an_upgrade() {
+    let site = Site::new();
+    let path = site.path("manager.sock");
+    let manager = UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    let hears = |wanted: &str| {
+        let mut buffer = [0; 512];
+        loop {
+            let count = manager.recv(&mut buffer).unwrap_or_else(|error| panic!("waited for `{wanted}`: {error}"));
+            if String::from_utf8_lossy(&buffer[..count]) == wanted {
+                return;
+            }
+        }
+    };
+    site.write(
+        "navigator.yml",
+        "managed_processes:\n  - { name: kept, command: sh, args: [-c, 'env > env; exec sleep 3600'], output: null }\n",
+    );
+    let named = site.command(["navigator.yml"]).env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "100000");
+    let mut navigator = named.start();
+    hears("READY=1\nSTATUS=generation 1, 1 process");
+    for _ in 0..3 {
+        hears("WATCHDOG=1");
+    }
+    upgrade(&site, Path::new(PROGRAM));
+    hears("READY=1\nSTATUS=generation 1, 1 process");
+    hears("WATCHDOG=1");
+    let text = site.read("navigator.yml");
+    site.write("navigator.yml", "managed_processes: 1\n");
+    hears("READY=1\nSTATUS=generation 1, 1 process; the file on disk is rejected, see `navigator status`");
+    site.write("navigator.yml", &text);
+    navigator.log().until("what it inherits", || site.path("env").exists().then_some(()));
+    assert!(!site.read("env").contains("NOTIFY_SOCKET") && !site.read("env").contains("WATCHDOG_USEC"));
+    navigator.signal(Signal::TERM);
+    hears("STOPPING=1\nSTATUS=stopping the processes");
+    navigator.exits(0);
 }
