@@ -1,6 +1,10 @@
 //! The command line's commands and options, with their help texts.
 
 use super::completions::process_names;
+use super::help_texts::{
+    APPLY_HELP, CHECK_HELP, COMPLETIONS_HELP, CONFIG_HELP, GRAPH_HELP, PLAN_HELP, SCHEMA_HELP, STATUS_HELP, UPGRADE_HELP,
+    WAIT_HELP,
+};
 use super::locate::is_path;
 use clap::error::Error;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -206,44 +210,6 @@ fn since(text: &str) -> Result<Timestamp, String> {
     let ago = crate::config::duration(text).map_err(|_| wrong())?;
     Ok(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN))
 }
-
-const SCHEMA_HELP: &str = "An editor with the YAML language server completes and checks as you type. Run:\n\n    \
-    navigator schema > navigator.schema.json\n\n\
-    and begin the configuration with:\n\n    \
-    # yaml-language-server: $schema=navigator.schema.json\n\n\
-    The path is relative to the configuration. An editor does not check values from variables and other files; \
-    `navigator check` does.";
-
-const CHECK_HELP: &str = "Exit code: 0 if all files are valid, 1 if one is not, 2 if one is missing or unreadable.\n\n\
-    Formats: github prints workflow commands, which annotate a pull request; gitlab a code quality report; sarif a SARIF 2.1.0 log; \
-    junit the XML that build servers show.";
-
-const CONFIG_HELP: &str = "Includes, defaults, anchors and merge keys are resolved. References such as `${PORT}` are kept, and no secret is \
-    printed. Paths are relative to the directory of the configuration: keep the output there.";
-
-const GRAPH_HELP: &str = "In text, the dependencies of a process are below it. A dashed branch (`╌`, `listed`) is the process before it in \
-    the list: it only has to be started first, or to have failed to. `(*)`: what is below is shown elsewhere.";
-
-const STATUS_HELP: &str = "Exit code: 0 if all shown processes are as the file says, 3 if not, 4 if no navigator runs.";
-
-const WAIT_HELP: &str = "Exit code: 0 if all these processes are as the file says, 3 if not, 4 if no navigator runs.";
-
-const PLAN_HELP: &str = "If no navigator runs, the plan starts from an empty host. Signs: + start, - stop, ± restart, ~ update in place, \
-    ! keep the old definition (stale), · stopped by hand.";
-
-const APPLY_HELP: &str = "The running navigator checks FILE as if it were the configuration. The new file is written beside the old one, \
-    gets its owner, group and mode, and replaces it as a whole. A link stays: its target is replaced. A file that is in place already is not \
-    written again.\n\n\
-    Exit code: 0 if all processes are as the file says, 1 if the file is rejected or another generation is in force, 2 if FILE is missing or \
-    unreadable, 3 if the file is in force and not all processes are as it says, 4 if no navigator runs. After 1, 2 and 4, nothing has changed.";
-
-const UPGRADE_HELP: &str = "Every process goes on with its pid, its output and its sockets. The new program is tried out first. If it fails, \
-    the old one goes on. Exit code: 0 if upgraded, 1 if not, 4 if no navigator runs.";
-
-const COMPLETIONS_HELP: &str = "For bash, add this line to ~/.bashrc; for zsh, the same with `zsh` to ~/.zshrc, after compinit:\n\n    \
-    source <(navigator completions bash)\n\n\
-    For fish, add this line to ~/.config/fish/config.fish:\n\n    \
-    navigator completions fish | source";
 
 /// The signal that `-s` sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

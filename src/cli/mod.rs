@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod doctor;
 mod graph;
+mod help_texts;
 mod locate;
 mod log;
 mod log_fields;
@@ -34,6 +35,7 @@ use check::CheckOptions;
 use clients::{InstanceTarget, LineNotation, LogSelection, PlanView};
 use console::{FAILURE, USAGE, fail, shell_word, state_dir, variable};
 use locate::{NoConfiguration, locate};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,7 +45,7 @@ use std::process::ExitCode;
 pub fn main() -> ExitCode {
     completions::answer(arguments::completed_line);
     if let Some((report, arguments)) = trial_of(std::env::args_os().collect()) {
-        return upgrade::try_out(&report, arguments);
+        return upgrade::try_out(&report, run_by(arguments));
     }
     let Arguments { command, config, check, signal, common } = match Arguments::parse_line(std::env::args_os()) {
         Ok(arguments) => arguments,
@@ -68,6 +70,21 @@ pub fn main() -> ExitCode {
     }
     let is_detailed = matches!(command, Some(Command::Client(ClientCommand::Plan { detailed_exitcode: true, .. })));
     dispatch(command, config, check, &common).unwrap_or_else(|code| if is_detailed { FAILURE.into() } else { code })
+}
+
+/// The configuration that is run with these arguments, and the trusted users.
+fn run_by(arguments: Vec<OsString>) -> Result<(PathBuf, Trust), String> {
+    let arguments = Arguments::parse_line(arguments).map_err(|error| error.to_string())?;
+    let named = match arguments.command {
+        None => arguments.config,
+        Some(Command::Run { config }) => config,
+        Some(_) => return Err("its arguments mean something else".to_owned()),
+    };
+    // The message of the error was printed.
+    let unusable = |_printed: ExitCode| "its arguments can't be used".to_owned();
+    let config = required_config(named, &arguments.common).map_err(unusable)?;
+    let trust = trust(&arguments.common, Some(&config)).map_err(unusable)?;
+    Ok((config, trust))
 }
 
 /// Runs a command. `Err`: the exit code of a command that can't be started.

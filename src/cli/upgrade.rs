@@ -1,33 +1,29 @@
 //! This program as the one that takes over from another: it is tried out first.
 
-use super::arguments::{Arguments, Command};
 use super::run::log_trust;
-use super::{required_config, trust};
 use crate::access::{Directory, Trust};
 use crate::config::Environment;
-use crate::control::{Restart, TrialReport};
+use crate::control::{TrialReport, TrialRestart};
 use crate::error_text::words;
 use crate::journal::Journal;
 use crate::paths::lasting;
 use crate::runtime;
 use crate::source::FileSource;
 use crate::supervisor::{RecordedLife, differing};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Finds out what this program would do if it took over from the running navigator with these arguments. Changes nothing, and writes
+/// Finds out what this program would do if it took over from the running navigator with this configuration and these trusted users. Changes nothing, and writes
 /// a report.
-pub(super) fn try_out(report: &Path, arguments: Vec<OsString>) -> ExitCode {
-    let said = TrialReport::of_this(restarts(report, arguments));
+pub(super) fn try_out(report: &Path, parsed: Result<(PathBuf, Trust), String>) -> ExitCode {
+    let said = TrialReport::of_this(parsed.and_then(|(config, trust)| restarts(report, &config, trust)));
     let written = serde_json::to_vec(&said).map_err(Into::into).and_then(|text| std::fs::write(report, text));
     if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The processes that it would restart.
-fn restarts(report: &Path, arguments: Vec<OsString>) -> Result<Vec<Restart>, String> {
-    let (config, trust) = parse(arguments)?;
-    let source = FileSource::new(lasting(&config), Environment::current()).with_trust(trust);
+fn restarts(report: &Path, config: &Path, trust: Trust) -> Result<Vec<TrialRestart>, String> {
+    let source = FileSource::new(lasting(config), Environment::current()).with_trust(trust);
     let loaded = source.read().revision.map_err(|rejected| rejected.summary())?;
     let log_file = loaded.settings.file.as_ref();
     if let Some(problem) = log_file.and_then(|path| runtime::log_problem(path, log_trust(trust))) {
@@ -39,20 +35,5 @@ fn restarts(report: &Path, arguments: Vec<OsString>) -> Result<Vec<Restart>, Str
     let (record, facts, secret) = Journal::read(&directory, &boot).ok_or("it can't read what is recorded")?;
     let life = RecordedLife { orphans: Vec::new(), record, facts, secret };
     let differing = differing(&life, &loaded.desired).into_iter();
-    Ok(differing.map(|(name, fields)| Restart { name: name.to_string(), fields }).collect())
-}
-
-/// The configuration, and the trusted users.
-fn parse(arguments: Vec<OsString>) -> Result<(PathBuf, Trust), String> {
-    let arguments = Arguments::parse_line(arguments).map_err(|error| error.to_string())?;
-    let named = match arguments.command {
-        None => arguments.config,
-        Some(Command::Run { config }) => config,
-        Some(_) => return Err("its arguments mean something else".to_owned()),
-    };
-    // The message of the error was printed.
-    let unusable = |_printed: ExitCode| "its arguments can't be used".to_owned();
-    let config = required_config(named, &arguments.common).map_err(unusable)?;
-    let trust = trust(&arguments.common, Some(&config)).map_err(unusable)?;
-    Ok((config, trust))
+    Ok(differing.map(|(name, fields)| TrialRestart { name: name.to_string(), fields }).collect())
 }

@@ -1,18 +1,16 @@
 //! The HTTP routes under `/v1/`: each answers from a view, or sends a request to the loop.
 
 use super::answers::{Answer, ErrorAnswer, events, json, lines, snapshot};
+use super::loop_access::{LoopAccess, ask};
 use super::upgrade::upgrade;
-use crate::access::{Directory, Trust};
 use crate::config::Diagnostic;
-use crate::runtime::{LastLines, OutputHistory, TailFormat};
+use crate::runtime::{LastLines, TailFormat};
 use crate::signals;
 use crate::snapshot::plan::PlanTarget;
-use crate::snapshot::{ConfigProblem, PlanReport, Watch};
-use crate::source::{Source, WatchMethod};
+use crate::snapshot::{ConfigProblem, PlanReport};
 use crate::suggest::did_you_mean;
 use crate::supervisor::{
-    LiveData, LoopView, ManualOrder, News, OrderOutcome, Published, ReloadOutcome, RenderedSnapshot, Request, TrackedOrder,
-    problem,
+    LiveData, LoopView, ManualOrder, OrderOutcome, ReloadOutcome, RenderedSnapshot, Request, TrackedOrder, problem,
 };
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -29,7 +27,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 /// The longest body that a client may send, in bytes.
@@ -40,43 +37,6 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many of its last lines are shown of each process by default.
 const DEFAULT_LINES: u64 = 100;
-
-/// What routes need: the way to the loop, and the data that changes outside it.
-#[derive(Clone, Debug)]
-pub struct LoopAccess {
-    /// The loop's inbox.
-    pub news: mpsc::Sender<News>,
-    /// Reads the configuration, or another one, for plans.
-    pub source: Arc<dyn Source + Send + Sync>,
-    /// The last output lines of processes.
-    pub history: OutputHistory,
-    /// The directory of the instance.
-    pub directory: Directory,
-    /// The users whose files are trusted.
-    pub trust: Trust,
-    /// The current view, if one is published.
-    pub published: Published,
-    /// Limits plans to one at a time: each takes a whole processor.
-    pub planning: Arc<Semaphore>,
-}
-
-impl LiveData for LoopAccess {
-    fn watch(&self) -> Watch {
-        match self.source.watch_method() {
-            WatchMethod::Events => Watch::Events,
-            WatchMethod::Poll => Watch::Poll,
-            WatchMethod::Off => Watch::Off,
-        }
-    }
-
-    fn has_pending_change(&self) -> bool {
-        self.source.has_pending_change()
-    }
-
-    fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {
-        self.history.last(name, lines)
-    }
-}
 
 /// The body of a `POST` request.
 #[derive(Debug, Default, Deserialize)]
@@ -376,17 +336,6 @@ async fn reload(to: &LoopAccess, body: OrderBody) -> Result<Answer, ErrorAnswer>
         }
         ReloadOutcome::Closing => Err(ErrorAnswer::closing()),
     }
-}
-
-/// Sends a request to the loop, and waits for its answer.
-pub(super) async fn ask<T>(to: &LoopAccess, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, ErrorAnswer> {
-    let (reply, answer) = oneshot::channel();
-    send(to, request(reply)).await?;
-    answer.await.map_err(|_| ErrorAnswer::closing())
-}
-
-async fn send(to: &LoopAccess, request: Request) -> Result<(), ErrorAnswer> {
-    to.news.send(News::Request(request)).await.map_err(|_| ErrorAnswer::closing())
 }
 
 async fn read<B: Default + DeserializeOwned>(request: hyper::Request<Incoming>) -> Result<B, ErrorAnswer> {

@@ -4,7 +4,8 @@
 //! is limited. At the limit, the oldest without a request is dropped; if each has sent one, the oldest.
 
 use super::answers::pieces_sent;
-use super::routes::{self, LoopAccess};
+use super::loop_access::LoopAccess;
+use super::routes;
 use super::socket;
 use crate::access::Directory;
 use crate::handover::InheritedDescriptors;

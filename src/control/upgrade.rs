@@ -1,7 +1,7 @@
 //! `POST /v1/upgrade`: tries another program of navigator out, and has it take over this process.
 
 use super::answers::{Answer, ErrorAnswer, json};
-use super::routes::{LoopAccess, ask};
+use super::loop_access::{LoopAccess, ask};
 use crate::handover::Program;
 use crate::supervisor::{HandoverOrder, Request};
 use hyper::StatusCode;
@@ -48,12 +48,12 @@ pub struct TrialReport {
     pub error: Option<String>,
     /// The processes that it would restart, because it reads their definitions otherwise.
     #[serde(default)]
-    pub restarts: Vec<Restart>,
+    pub restarts: Vec<TrialRestart>,
 }
 
 /// A process that would be restarted.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Restart {
+pub struct TrialRestart {
     /// Its name.
     pub name: String,
     /// The fields that differ.
@@ -63,7 +63,7 @@ pub struct Restart {
 impl TrialReport {
     /// The report of this program.
     #[must_use]
-    pub fn of_this(outcome: Result<Vec<Restart>, String>) -> TrialReport {
+    pub fn of_this(outcome: Result<Vec<TrialRestart>, String>) -> TrialReport {
         let (restarts, error) = match outcome {
             Ok(restarts) => (restarts, None),
             Err(error) => (Vec::new(), Some(error)),

@@ -24,10 +24,10 @@ enum Lasting {
 
 /// The descriptors that were inherited from the former program, until they are used.
 #[derive(Debug, Default)]
-pub(crate) struct InheritedDescriptors(Mutex<Inherited>);
+pub(crate) struct InheritedDescriptors(Mutex<OpenDescriptors>);
 
 #[derive(Debug, Default)]
-struct Inherited {
+struct OpenDescriptors {
     pipes: HashMap<u64, OwnedFd>,
     listeners: Vec<OwnedFd>,
     notifications: HashMap<PathBuf, OwnedFd>,
@@ -67,7 +67,7 @@ impl InheritedDescriptors {
     /// Takes ownership of all that were inherited. Call it before any other descriptor is opened. They stay open until
     /// [`InheritedDescriptors::close`]: the process may be given back.
     pub(crate) fn take() -> Arc<InheritedDescriptors> {
-        let mut inherited = Inherited::default();
+        let mut inherited = OpenDescriptors::default();
         for number in open() {
             let Some(lasting) = judge(number) else { continue };
             let Some(owned) = exec::own(number) else { continue };
@@ -101,11 +101,11 @@ impl InheritedDescriptors {
 
     /// Closes those that nothing has used.
     pub(crate) fn close(&self) {
-        *self.lock() = Inherited::default();
+        *self.lock() = OpenDescriptors::default();
     }
 
     /// Changes are complete before the lock is released, so a poisoned lock is safe to use.
-    fn lock(&self) -> MutexGuard<'_, Inherited> {
+    fn lock(&self) -> MutexGuard<'_, OpenDescriptors> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

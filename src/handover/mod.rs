@@ -57,14 +57,14 @@ pub(crate) struct Handover {
 #[serde(default)]
 pub(crate) struct HandedOutput {
     /// Lines of which only a part was read.
-    pub(crate) unfinished: Vec<UnfinishedLine>,
+    pub(crate) unfinished: Vec<BegunLine>,
     /// The last lines of all processes, in their order.
-    pub(crate) last_lines: Vec<LastLines>,
+    pub(crate) last_lines: Vec<HandedLines>,
 }
 
 /// Lines that came together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct LastLines {
+pub(crate) struct HandedLines {
     /// The name of the process.
     pub(crate) name: String,
     /// Whether it wrote them to its standard error.
@@ -121,7 +121,7 @@ pub(crate) struct KeptLocks {
 
 /// The part of a line that was read before its end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct UnfinishedLine {
+pub(crate) struct BegunLine {
     /// The inode of its pipe.
     pub(crate) pipe: u64,
     /// The part.

@@ -3,7 +3,7 @@
 use super::host::{Host, Perform};
 use super::inbox::HandoverOrder;
 use super::log_events;
-use super::state::Supervisor;
+use super::state::{PendingHandover, Supervisor};
 use reconcile::spec::Announce;
 use reconcile::text::Name;
 use std::time::Duration;
@@ -12,14 +12,6 @@ use tokio::time::Instant;
 
 /// How long to wait for starts, and then for output to be written.
 const QUIET_WITHIN: Duration = Duration::from_secs(1);
-
-/// A handover that waits until nothing is under way.
-pub(super) struct PendingHandover {
-    order: Box<HandoverOrder>,
-    /// Receives the reason if it fails.
-    reply: oneshot::Sender<String>,
-    until: Instant,
-}
 
 impl<P: Perform, S: Host> Supervisor<P, S> {
     /// Begins a handover, unless there is a reason against it.
@@ -53,7 +45,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             }
             Some(obstacle) => obstacle,
             None => {
-                log_events::handing_over(&pending.order);
+                log_events::handing_over(&pending.order.version, &pending.order.program.path);
                 match self.performer.pause_output(QUIET_WITHIN).await {
                     Ok(output) => self.host.hand_over(&pending.order, &output),
                     Err(stuck) => stuck,

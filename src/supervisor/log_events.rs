@@ -1,6 +1,5 @@
 //! Log lines about processes and the configuration. Their messages are fixed: people and scripts search for them.
 
-use super::inbox::HandoverOrder;
 use crate::config::{Diagnostic, Rejected, Severity};
 use reconcile::engine::Engine;
 use reconcile::event::{Event, ExitStatus, Pid};
@@ -12,6 +11,7 @@ use reconcile::socket::SocketChange;
 use reconcile::spec::Signal;
 use reconcile::text::Name;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
@@ -248,9 +248,8 @@ pub(super) fn terminal_closed() {
 }
 
 /// Logs that another program is to take over.
-pub(super) fn handing_over(order: &HandoverOrder) {
-    let (from, to) = (env!("CARGO_PKG_VERSION"), order.version.as_str());
-    info!(target: "navigator", from, to, program = %order.program.path.display(), "Upgrading");
+pub(super) fn handing_over(to: &str, program: &Path) {
+    info!(target: "navigator", from = env!("CARGO_PKG_VERSION"), to, program = %program.display(), "Upgrading");
 }
 
 /// Logs that this program goes on.

@@ -3,9 +3,8 @@
 use super::dates;
 use super::event_stream::EventHistory;
 use super::former_life::RecordedLife;
-use super::handover::PendingHandover;
 use super::host::{Host, Perform};
-use super::inbox::ReloadOutcome;
+use super::inbox::{HandoverOrder, ReloadOutcome};
 use super::interrupts::Interrupts;
 use super::orphans::FormerProcesses;
 use super::pending_orders::{OrderOutcome, PendingOrders};
@@ -70,6 +69,14 @@ pub(super) struct WaitingClients {
     pub(super) reloads: Vec<(Ticket, oneshot::Sender<ReloadOutcome>)>,
     /// For a process that re-reads its own files.
     pub(super) process_reloads: Vec<(RunId, oneshot::Sender<OrderOutcome>)>,
+}
+
+/// A handover that waits until nothing is under way.
+pub(super) struct PendingHandover {
+    pub(super) order: Box<HandoverOrder>,
+    /// Receives the reason if it fails.
+    pub(super) reply: oneshot::Sender<String>,
+    pub(super) until: Instant,
 }
 
 impl Watching {

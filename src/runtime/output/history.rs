@@ -100,9 +100,9 @@ impl OutputHistory {
     }
 
     /// All lines, for the next program in this process.
-    pub(in crate::runtime) fn hand_over(&self) -> Vec<handover::LastLines> {
+    pub(in crate::runtime) fn hand_over(&self) -> Vec<handover::HandedLines> {
         let buffers: Vec<Arc<LineBuffer>> = self.buffers().by_name.values().cloned().collect();
-        let mut all: Vec<(u64, handover::LastLines)> = Vec::new();
+        let mut all: Vec<(u64, handover::HandedLines)> = Vec::new();
         for buffer in buffers {
             let mut from = buffer.first_of_last(u64::MAX);
             while let (Some(order), Some(copied)) = (buffer.order_of(from), buffer.copy(from)) {
@@ -111,7 +111,7 @@ impl OutputHistory {
                 let (name, is_error) = (buffer.name().to_string(), stream == Stream::Stderr);
                 // Nanoseconds are enough until the year 2262.
                 let time = i64::try_from(time.as_nanosecond()).unwrap_or_default();
-                all.push((order, handover::LastLines { name, is_error, time, continued, bytes: bytes.into() }));
+                all.push((order, handover::HandedLines { name, is_error, time, continued, bytes: bytes.into() }));
             }
         }
         all.sort_by_key(|(order, _)| *order);
@@ -119,8 +119,8 @@ impl OutputHistory {
     }
 
     /// Takes the lines of the former program in this process.
-    pub(in crate::runtime) fn take_over(&self, all: Vec<handover::LastLines>) {
-        for handover::LastLines { name, is_error, time, continued, bytes } in all {
+    pub(in crate::runtime) fn take_over(&self, all: Vec<handover::HandedLines>) {
+        for handover::HandedLines { name, is_error, time, continued, bytes } in all {
             let (stream, bytes) = (if is_error { Stream::Stderr } else { Stream::Stdout }, Vec::from(bytes));
             let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
             let time = Timestamp::from_nanosecond(time.into()).unwrap_or_default();

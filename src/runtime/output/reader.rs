@@ -14,7 +14,7 @@ use super::share::Admission;
 use super::sink_queue::UnservedQueue;
 use super::waker::PollWaker;
 use crate::access::identity::Identity;
-use crate::handover::UnfinishedLine;
+use crate::handover::BegunLine;
 use crate::runtime::probe::{LogMatcher, PartialLine};
 use crate::sys;
 use reconcile::spec::Output;
@@ -58,7 +58,7 @@ pub(in crate::runtime) struct Outputs {
     history: OutputHistory,
     shared: Arc<ReaderState>,
     /// The beginnings of lines that the former program in this process has read, by pipe.
-    unfinished: Arc<Mutex<HashMap<u64, UnfinishedLine>>>,
+    unfinished: Arc<Mutex<HashMap<u64, BegunLine>>>,
 }
 
 struct ReaderState {
@@ -101,11 +101,7 @@ impl Outputs {
     ///
     /// # Errors
     /// No descriptor or no thread is left.
-    pub(in crate::runtime) fn start(
-        printer: Printer,
-        history: OutputHistory,
-        unfinished: Vec<UnfinishedLine>,
-    ) -> io::Result<Outputs> {
+    pub(in crate::runtime) fn start(printer: Printer, history: OutputHistory, unfinished: Vec<BegunLine>) -> io::Result<Outputs> {
         let waker = Arc::new(PollWaker::new()?);
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(&poll, &waker, epoll::EventData::new_u64(WAKER), epoll::EventFlags::IN)?;
@@ -156,7 +152,7 @@ impl Outputs {
                 None => self.printer.route(&source),
             };
             let mut matcher_line = matcher.map(|matcher| PartialLine::new(Arc::clone(matcher), stream == Stream::Stderr));
-            let UnfinishedLine { bytes, continued, .. } = self.unfinished_line(&pipe);
+            let BegunLine { bytes, continued, .. } = self.unfinished_line(&pipe);
             let bytes = Vec::from(bytes);
             if let Some(matcher_line) = matcher_line.as_mut().filter(|_| !bytes.is_empty()) {
                 matcher_line.feed(&bytes);
@@ -183,7 +179,7 @@ impl Outputs {
     }
 
     /// The line in a pipe that the former program in this process has begun to read.
-    fn unfinished_line(&self, pipe: &OwnedFd) -> UnfinishedLine {
+    fn unfinished_line(&self, pipe: &OwnedFd) -> BegunLine {
         let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
         let line = if unfinished.is_empty() { None } else { fstat(pipe).ok().and_then(|stat| unfinished.remove(&stat.st_ino)) };
         line.unwrap_or_default()
@@ -191,7 +187,7 @@ impl Outputs {
 
     /// Passes on everything that was read, and reads no more until what is returned is dropped. Also returns the lines of which only
     /// a part was read.
-    pub(in crate::runtime) async fn pause(&self) -> (PausedReader, Vec<UnfinishedLine>) {
+    pub(in crate::runtime) async fn pause(&self) -> (PausedReader, Vec<BegunLine>) {
         let (pause, paused, begun) = Pause::new();
         self.shared.requests().pause = Some(pause);
         self.shared.waker.wake();
@@ -456,10 +452,10 @@ impl OpenStream {
     }
 
     /// The line of which only a part was read.
-    fn unfinished(&self) -> Option<UnfinishedLine> {
+    fn unfinished(&self) -> Option<BegunLine> {
         let (bytes, continued) = (self.lines.unfinished().to_vec(), self.lines.is_continued());
         let pipe = fstat(&self.pipe).ok()?.st_ino;
-        (continued || !bytes.is_empty()).then(|| UnfinishedLine { pipe, bytes: bytes.into(), continued })
+        (continued || !bytes.is_empty()).then(|| BegunLine { pipe, bytes: bytes.into(), continued })
     }
 
     /// Enlarges a pipe that was nearly full.

@@ -6,9 +6,11 @@
 use super::super::orphans::ReleasedTree;
 use super::super::tree::{ProcessHandle, TreeMembers};
 use super::former_tree::{FormerMembers, FormerTree};
-use super::{MainProcess, Reaper, TrackedRun};
-use crate::journal::RunKey;
-use reconcile::event::RunId;
+use super::unclaimed::UnclaimedEnds;
+use super::{MainProcess, Reaper, TrackedRun, status};
+use crate::journal::{RunKey, Started};
+use crate::sys;
+use reconcile::event::{ExitStatus, RunId};
 use reconcile::text::Name;
 
 impl Reaper {
@@ -43,6 +45,21 @@ impl Reaper {
             }
             None => drop(self.without_main.insert(id)),
         }
+    }
+
+    /// From now on, keeps how children end that are of no run.
+    pub(in crate::runtime) fn keep_unclaimed_ends(&mut self) {
+        self.unclaimed.begin();
+    }
+
+    /// Forgets them.
+    pub(in crate::runtime) fn forget_unclaimed_ends(&mut self) {
+        self.unclaimed = UnclaimedEnds::default();
+    }
+
+    /// How a main process of a former life ended, if it was our child.
+    pub(in crate::runtime) fn end_of_former(&self, started: &Started) -> Option<ExitStatus> {
+        self.unclaimed.end_of(started, || sys::ended_one(started.pid).ok().flatten().map(|ended| status(ended.how)))
     }
 
     /// The members of a run that was taken over; `None`: it wasn't.

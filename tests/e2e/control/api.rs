@@ -153,6 +153,10 @@ fn every_answer_is_as_described() {
     asks("POST", "/v1/signal", web, 400);
     asks("POST", "/v1/reload", broken, 409);
     asks("POST", "/v1/reload", "[", 400);
+    asks("POST", "/v1/upgrade", "[", 400);
+    asks("POST", "/v1/upgrade", "{\"binary\": \"/bin/false\"}", 409);
+    asks("POST", "/v1/upgrade", "{\"check\": true}", 200);
+    asks("POST", "/v1/upgrade", "", 200);
     asks("POST", "/v1/stop", "{\"names\": [\"silent\"]}", 200);
     let changed = ALL
         .replace("3600", "7200")

@@ -1,0 +1,60 @@
+//! What the answers to clients need: the way to the loop, and the data that changes outside it.
+
+use super::answers::ErrorAnswer;
+use crate::access::{Directory, Trust};
+use crate::runtime::OutputHistory;
+use crate::snapshot::Watch;
+use crate::source::{Source, WatchMethod};
+use crate::supervisor::{LiveData, News, Published, Request};
+use reconcile::text::Name;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// What routes need: the way to the loop, and the data that changes outside it.
+#[derive(Clone, Debug)]
+pub struct LoopAccess {
+    /// The loop's inbox.
+    pub news: mpsc::Sender<News>,
+    /// Reads the configuration, or another one, for plans.
+    pub source: Arc<dyn Source + Send + Sync>,
+    /// The last output lines of processes.
+    pub history: OutputHistory,
+    /// The directory of the instance.
+    pub directory: Directory,
+    /// The users whose files are trusted.
+    pub trust: Trust,
+    /// The current view, if one is published.
+    pub published: Published,
+    /// Limits plans to one at a time: each takes a whole processor.
+    pub planning: Arc<Semaphore>,
+}
+
+impl LiveData for LoopAccess {
+    fn watch(&self) -> Watch {
+        match self.source.watch_method() {
+            WatchMethod::Events => Watch::Events,
+            WatchMethod::Poll => Watch::Poll,
+            WatchMethod::Off => Watch::Off,
+        }
+    }
+
+    fn has_pending_change(&self) -> bool {
+        self.source.has_pending_change()
+    }
+
+    fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {
+        self.history.last(name, lines)
+    }
+}
+
+/// Sends a request to the loop, and waits for its answer.
+pub(super) async fn ask<T>(to: &LoopAccess, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, ErrorAnswer> {
+    let (reply, answer) = oneshot::channel();
+    send(to, request(reply)).await?;
+    answer.await.map_err(|_| ErrorAnswer::closing())
+}
+
+/// Sends a request to the loop.
+pub(super) async fn send(to: &LoopAccess, request: Request) -> Result<(), ErrorAnswer> {
+    to.news.send(News::Request(request)).await.map_err(|_| ErrorAnswer::closing())
+}
