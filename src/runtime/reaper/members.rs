@@ -8,6 +8,7 @@ use super::former_tree::FormerTree;
 use super::{MainProcess, Reaper, TrackedRun};
 use crate::sys;
 use reconcile::event::RunId;
+use reconcile::text::Name;
 use std::collections::HashSet;
 use std::time::Instant;
 
@@ -25,6 +26,12 @@ enum OrphanOwner {
 }
 
 impl Reaper {
+    /// The running main processes of this name.
+    pub(in crate::runtime) fn main_pids(&self, name: &Name) -> Vec<u32> {
+        let mains = self.runs.values().filter(|run| run.name == *name).map(|run| &run.main);
+        mains.filter_map(|main| if let MainProcess::Running(pid) = main { Some(*pid) } else { None }).collect()
+    }
+
     /// A scan for the members of a few runs.
     pub(super) fn scan(&mut self) -> ProcessScan {
         self.scan_by(Lineage::now())

@@ -441,12 +441,6 @@ impl Reaper {
         self.events.push_back(Event::Gone { run: id });
     }
 
-    /// The running main processes of this name.
-    pub(super) fn main_pids(&self, name: &Name) -> Vec<u32> {
-        let mains = self.runs.values().filter(|run| run.name == *name).map(|run| &run.main);
-        mains.filter_map(|main| if let MainProcess::Running(pid) = main { Some(*pid) } else { None }).collect()
-    }
-
     /// Has these events sent, too.
     pub(super) fn add_events(&mut self, events: Vec<Event>) {
         self.events.extend(events);
