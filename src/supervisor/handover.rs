@@ -18,9 +18,6 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
     pub(super) fn begin_handover(&mut self, order: Box<HandoverOrder>, reply: oneshot::Sender<String>) {
         let refusal = if self.engine.orders().closing().is_some() {
             "navigator is shutting down"
-        } else if !self.file.errors.is_empty() {
-            "the configuration on disk is rejected, and the new program could not read it: mend it first (`navigator status` says \
-             what is wrong)"
         } else if self.handover.is_some() {
             "another upgrade is under way"
         } else {
@@ -58,6 +55,13 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
 
     /// What the next program could not go on with.
     fn obstacle(&self) -> Option<String> {
+        // The next program reads the file first of all.
+        if self.host.source().has_pending_change() {
+            return Some("a change of the configuration is being read".to_owned());
+        }
+        if !self.file.errors.is_empty() {
+            return Some("the configuration on disk is rejected: mend it first, `navigator status` says what is wrong".to_owned());
+        }
         let listed = |names: Vec<Name>| names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
         let starting = self.performer.starting();
         if !starting.is_empty() {
