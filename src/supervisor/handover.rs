@@ -60,7 +60,9 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             return Some("a change of the configuration is being read".to_owned());
         }
         if !self.file.errors.is_empty() {
-            return Some("the configuration on disk is rejected: mend it first, `navigator status` says what is wrong".to_owned());
+            return Some(
+                "the configuration on disk is rejected: mend it first, `navigator status` says what is wrong".to_owned(),
+            );
         }
         let listed = |names: Vec<Name>| names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
         let starting = self.performer.starting();
