@@ -21,7 +21,7 @@ pub struct LoopAccess {
     pub history: OutputHistory,
     /// The directory of the instance.
     pub directory: Directory,
-    /// The users whose files are trusted.
+    /// The users that may own files.
     pub trust: Trust,
     /// The current view, if one is published.
     pub published: Published,

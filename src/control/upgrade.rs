@@ -160,7 +160,7 @@ impl UpgradeAnswer {
         UpgradeAnswer { status: StatusCode::CONFLICT, body: json!({ "error": failure(why, goes_on) }) }
     }
 
-    /// Sends it over the connection of the client, whose request an earlier program has read.
+    /// Sends it over the connection of the client. An earlier program has read its request.
     ///
     /// # Errors
     /// The client has gone.

@@ -219,10 +219,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                     self.shown_plan.take_ready().iter().for_each(|plan| self.host.show_plan(plan));
                     self.performer.retain_lines(&|name| self.engine.status(name).is_some());
                 }
-                Report::ShuttingDown(_) => {
-                    self.host.service_manager().stopping();
-                    self.host.source().stop_watching();
-                }
+                Report::ShuttingDown(_) => self.shutdown_begins(),
                 Report::Process(_)
                 | Report::Stalled { .. }
                 | Report::Unchanged
@@ -347,8 +344,13 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             }
         };
         // Both orders begin or hasten a shutdown.
-        self.host.source().stop_watching();
+        self.shutdown_begins();
         Some(Event::Order(order))
+    }
+
+    fn shutdown_begins(&self) {
+        self.host.source().stop_watching();
+        self.host.service_manager().stopping();
     }
 }
 

@@ -110,7 +110,7 @@ impl<'a> FormerDefinitions<'a> {
     }
 }
 
-/// The processes of a former life whose programs the file would have restarted, each with the fields that differ.
+/// The processes of a former life that are restarted for this file, each with the fields that differ.
 pub fn differing(former: &RecordedLife, file: &Desired) -> Vec<(Name, Vec<String>)> {
     let definitions = FormerDefinitions::new(former, file);
     let differing = |recorded: &ProcessFact| {
