@@ -116,6 +116,10 @@ impl Perform for FakeRuntime {
         Vec::new()
     }
 
+    fn has_events(&self) -> bool {
+        false
+    }
+
     async fn pause_output(&self, _: Duration) -> Result<PausedOutput, String> {
         unreachable!("no test here upgrades")
     }

@@ -35,6 +35,10 @@ impl Perform for Runtime {
         Runtime::starting(self)
     }
 
+    fn has_events(&self) -> bool {
+        Runtime::has_events(self)
+    }
+
     async fn pause_output(&self, within: Duration) -> Result<PausedOutput, String> {
         Runtime::pause_output(self, within).await
     }

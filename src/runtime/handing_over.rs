@@ -47,6 +47,11 @@ impl Runtime {
         self.shared.lock().starting()
     }
 
+    /// Whether something has happened that was not reported yet.
+    pub fn has_events(&self) -> bool {
+        self.shared.lock().has_events() || self.observers.prober.has_unreported()
+    }
+
     /// Passes on all output that was read, writes it, and reads no more.
     ///
     /// # Errors

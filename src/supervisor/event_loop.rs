@@ -55,7 +55,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 since.extend(self.renewed_dates());
             }
         }
-        let mut taken_over = Some(self.undisturbed());
+        let mut taken_over = Some(self.undisturbed(&since));
         let mut batch = self.accept(first, Ticket::default());
         batch.append(&mut since);
         batch.extend(deferred.into_iter().flat_map(|item| self.handle(item)));
@@ -83,7 +83,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
             }
             self.publish_if_due();
             self.show_notice();
-            self.hand_over_if_quiet().await;
+            self.hand_over_if_quiet(|| events.is_empty() && news.is_empty()).await;
             let publish_at = self.readers.due();
             let (notice_at, handover_at, ping_at) = (self.notice_due(), self.handover_due(), self.ping_due());
             let step_at = self.catch_up.or(wake_at);

@@ -4,10 +4,13 @@ use super::host::{Host, Perform};
 use super::inbox::HandoverOrder;
 use super::log_events;
 use super::state::{PendingHandover, Supervisor};
+use reconcile::event::{Event, RunId};
+use reconcile::observed::Run;
 use reconcile::spec::Announce;
 use reconcile::text::Name;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 /// How long to wait for starts, and then for output to be written.
@@ -21,6 +24,7 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         } else if self.handover.is_some() {
             "another upgrade is under way"
         } else {
+            log_events::handing_over(&order.version, &order.program.path);
             self.handover = Some(PendingHandover { order, reply, until: Instant::now() + QUIET_WITHIN });
             return;
         };
@@ -33,22 +37,27 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
     }
 
     /// Hands over if nothing is under way; gives up if that takes too long. Returns only if this program goes on.
-    pub(super) async fn hand_over_if_quiet(&mut self) {
+    ///
+    /// `has_heard_all`: whether the loop has received everything that was sent to it. What it doesn't handle would be lost, such as
+    /// the end of a process that is reaped.
+    pub(super) async fn hand_over_if_quiet(&mut self, has_heard_all: impl Fn() -> bool) {
         let Some(pending) = self.handover.take() else { return };
-        let why = match self.obstacle() {
-            Some(_) if Instant::now() < pending.until => {
-                self.handover = Some(pending);
-                return;
-            }
-            Some(obstacle) => obstacle,
-            None => {
-                log_events::handing_over(&pending.order.version, &pending.order.program.path);
-                match self.performer.pause_output(QUIET_WITHIN).await {
-                    Ok(output) => self.host.hand_over(&pending.order, &output),
-                    Err(stuck) => stuck,
-                }
-            }
-        };
+        let (mut why, mut is_final) = (self.obstacle().unwrap_or_default(), false);
+        if why.is_empty() {
+            let paused = self.performer.pause_output(QUIET_WITHIN).await;
+            // The tasks that have been woken meanwhile send what they know.
+            yield_now().await;
+            (why, is_final) = match paused {
+                // Much may have happened meanwhile.
+                Ok(_) if !has_heard_all() || self.performer.has_events() => ("too much happens at once".to_owned(), false),
+                Ok(output) => (self.host.hand_over(&pending.order, &output), true),
+                Err(stuck) => (stuck, true),
+            };
+        }
+        if !is_final && Instant::now() < pending.until {
+            self.handover = Some(pending);
+            return;
+        }
         log_events::handover_failed(&why);
         let _not_awaited = pending.reply.send(why);
     }
@@ -76,10 +85,12 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
         (!unready.is_empty()).then(|| format!("a process has not announced yet that it is ready: {}", listed(unready)))
     }
 
-    /// The processes with a run that goes on.
-    pub(super) fn undisturbed(&self) -> Vec<Name> {
+    /// The processes with a run that goes on. `since`: what has happened to others.
+    pub(super) fn undisturbed(&self, since: &[Event]) -> Vec<Name> {
+        let ended: Vec<RunId> = since.iter().filter_map(Event::run).collect();
+        let is_well = |run: &Run| run.is_undisturbed() && run.up.is_some() && !ended.contains(&run.id);
         let processes = self.engine.observed().processes().iter();
-        let goes_on = processes.filter(|(_, process)| process.runs.iter().any(|run| run.is_undisturbed() && run.up.is_some()));
+        let goes_on = processes.filter(|(_, process)| process.runs.iter().any(is_well));
         goes_on.map(|(name, _)| name.clone()).collect()
     }
 

@@ -41,6 +41,9 @@ pub trait Perform {
     /// The processes that are just being started.
     fn starting(&self) -> Vec<Name>;
 
+    /// Whether something has happened that was not reported yet.
+    fn has_events(&self) -> bool;
+
     /// Passes on all output that was read, and reads no more as long as what is returned exists.
     ///
     /// # Errors

@@ -118,6 +118,11 @@ impl LogMatcher {
         self.changed.notify_one();
     }
 
+    /// Whether a line has matched.
+    pub(super) fn has_matched(&self) -> bool {
+        matches!(*self.lock(), MatchState::Matched)
+    }
+
     /// Stops the search, and forgets a match.
     pub(super) fn reset(&self) {
         self.is_waiting.store(false, Ordering::Release);

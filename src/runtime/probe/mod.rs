@@ -189,6 +189,12 @@ impl Prober {
         (matcher, problem)
     }
 
+    /// Whether a run has written that it is ready, which is not reported yet.
+    pub(super) fn has_unreported(&self) -> bool {
+        let has_matched = |run: &ProbedRun| run.matcher.as_ref().is_some_and(|matcher| matcher.has_matched());
+        self.lock().values().any(|run| !run.state.is_ready() && !run.state.is_over() && has_matched(run))
+    }
+
     /// Starts the tasks of a run after its start was reported.
     pub(super) fn start(&self, run: RunId, leader: Pid) {
         if let Some(probed) = self.lock().get_mut(&run) {
