@@ -212,7 +212,7 @@ impl Host for FakeHost {
         NONE
     }
 
-    fn hand_over(&self, _: &HandoverOrder, _: &PausedOutput) -> String {
+    fn hand_over(&self, _: &HandoverOrder, _: PausedOutput) -> String {
         unreachable!("no test here upgrades")
     }
 

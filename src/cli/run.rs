@@ -103,10 +103,14 @@ fn start(path: &Path, common: &Common, trust: Trust, handover: Option<Handover>)
     let opened = Journal::open(instance.directory(), runtime::boot())
         .map_err(|error| StartFailure::of("failed to open the journal", &error))?;
     let pid_file = lock_pid_file(&state, held.and_then(|held| held.pid_file));
-    let descriptors = (instance.lock_descriptor(), pid_file.as_ref().map(HeldLock::descriptor));
     let directory = instance.directory();
+    let locks = KeptLocks {
+        directory: directory.path().to_owned(),
+        instance: instance.lock_descriptor(),
+        pid_file: pid_file.as_ref().map(HeldLock::descriptor),
+    };
     let fresh = common.fresh && handover.is_none();
-    let parts = LoopParts { launcher, log, opened, directory, fresh, trust, locks: descriptors, handover, inherited };
+    let parts = LoopParts { launcher, log, opened, directory, fresh, trust, locks, handover, inherited };
     let ending = supervise(listener, source, &reading, loaded, parts);
     if let Some(lock) = pid_file {
         lock.remove();
@@ -125,8 +129,7 @@ struct LoopParts<'a> {
     /// Whether processes of a killed navigator are ended first.
     fresh: bool,
     trust: Trust,
-    /// The descriptors of the locks: of the instance, and of the pid file.
-    locks: (i32, Option<i32>),
+    locks: KeptLocks,
     /// What the former program in this process said.
     handover: Option<Handover>,
     /// What it left open.
@@ -208,7 +211,6 @@ fn supervise(
             log,
             journal: journal.clone(),
             launcher,
-            directory: directory.path().to_owned(),
             locks,
             handover,
             manager: ServiceManager::find(|name| std::env::var_os(name)),
@@ -235,10 +237,7 @@ struct ForegroundHost {
     log: Log,
     journal: Journal,
     launcher: Launcher,
-    /// The directory of the instance.
-    directory: PathBuf,
-    /// The descriptors of its lock, and of the lock on the pid file.
-    locks: (i32, Option<i32>),
+    locks: KeptLocks,
     /// What the former program in this process said.
     handover: Option<Handover>,
     manager: ServiceManager,
@@ -289,11 +288,10 @@ impl Host for ForegroundHost {
         &self.manager
     }
 
-    fn hand_over(&self, order: &HandoverOrder, output: &PausedOutput) -> String {
+    fn hand_over(&self, order: &HandoverOrder, mut output: PausedOutput) -> String {
         self.journal.flush();
-        let handover = Handover::new(&order.version, self.launcher.to_next(), output.rest.clone());
-        let locks = KeptLocks { directory: self.directory.clone(), instance: self.locks.0, pid_file: self.locks.1 };
-        words(&handover.execute(order.program.as_fd(), locks, Some(order.client.as_raw_fd())))
+        let handover = Handover::new(&order.version, self.launcher.to_next(), output.take_rest());
+        words(&handover.execute(order.program.as_fd(), self.locks.clone(), Some(order.client.as_raw_fd())))
     }
 
     fn taken_over(&self, taken: usize, restarted: usize) {

@@ -31,6 +31,13 @@ pub struct Diagnostic {
     pub excerpt: Option<Excerpt>,
 }
 
+impl Diagnostic {
+    /// `file:line:column`, which editors understand.
+    pub fn place(&self) -> String {
+        format!("{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}
+
 /// Whether a problem makes a configuration invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]

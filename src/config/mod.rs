@@ -117,10 +117,7 @@ impl Rejected {
     /// Its first error, in one line.
     pub fn summary(&self) -> String {
         let first = self.diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
-        first.map_or_else(
-            || "the configuration is rejected".to_owned(),
-            |error| format!("{}:{}:{}: {}", error.file.display(), error.line, error.column, error.message),
-        )
+        first.map_or_else(|| "the configuration is rejected".to_owned(), |error| format!("{}: {}", error.place(), error.message))
     }
 }
 

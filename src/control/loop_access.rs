@@ -50,11 +50,6 @@ impl LiveData for LoopAccess {
 /// Sends a request to the loop, and waits for its answer.
 pub(super) async fn ask<T>(to: &LoopAccess, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, ErrorAnswer> {
     let (reply, answer) = oneshot::channel();
-    send(to, request(reply)).await?;
+    to.news.send(News::Request(request(reply))).await.map_err(|_| ErrorAnswer::closing())?;
     answer.await.map_err(|_| ErrorAnswer::closing())
-}
-
-/// Sends a request to the loop.
-pub(super) async fn send(to: &LoopAccess, request: Request) -> Result<(), ErrorAnswer> {
-    to.news.send(News::Request(request)).await.map_err(|_| ErrorAnswer::closing())
 }

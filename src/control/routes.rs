@@ -22,7 +22,6 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,8 +52,8 @@ struct OrderBody {
     retry: bool,
 }
 
-/// Answers a request. `client`: a copy of its connection.
-pub(super) async fn answer(request: hyper::Request<Incoming>, to: &LoopAccess, client: Option<Arc<OwnedFd>>) -> Answer {
+/// Answers a request. `client`: the descriptor of its connection.
+pub(super) async fn answer(request: hyper::Request<Incoming>, to: &LoopAccess, client: i32) -> Answer {
     route(request, to, client).await.unwrap_or_else(ErrorAnswer::answer)
 }
 
@@ -63,7 +62,7 @@ pub(super) fn forbidden() -> Answer {
     ErrorAnswer::new(StatusCode::FORBIDDEN, "only root and navigator's own user may ask").answer()
 }
 
-async fn route(request: hyper::Request<Incoming>, to: &LoopAccess, client: Option<Arc<OwnedFd>>) -> Result<Answer, ErrorAnswer> {
+async fn route(request: hyper::Request<Incoming>, to: &LoopAccess, client: i32) -> Result<Answer, ErrorAnswer> {
     let query = Query::of(request.uri().query().unwrap_or_default());
     match find_route(request.method(), request.uri().path())? {
         Route::Status => status(to, &query).await,

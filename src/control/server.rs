@@ -18,7 +18,7 @@ use rustix::process::geteuid;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -180,13 +180,12 @@ async fn accept(listener: UnixListener, to: LoopAccess, is_closing: watch::Recei
 
 async fn serve(stream: UnixStream, to: LoopAccess, has_asked: Arc<AtomicBool>, mut is_closing: watch::Receiver<()>) {
     let is_allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == geteuid().as_raw());
-    // If another program takes over, that one answers.
-    let copy = stream.as_fd().try_clone_to_owned().ok().map(Arc::new);
+    let client = stream.as_raw_fd();
     let service = service_fn(move |request| {
         has_asked.store(true, Ordering::Relaxed);
-        let (to, copy) = (to.clone(), copy.clone());
+        let to = to.clone();
         async move {
-            let answer = if is_allowed { routes::answer(request, &to, copy).await } else { routes::forbidden() };
+            let answer = if is_allowed { routes::answer(request, &to, client).await } else { routes::forbidden() };
             Ok::<_, Infallible>(answer)
         }
     });

@@ -4,15 +4,15 @@ use super::answers::{Answer, ErrorAnswer, json};
 use super::loop_access::{LoopAccess, ask};
 use crate::handover::Program;
 use crate::supervisor::{HandoverOrder, Request};
+use crate::sys::exec;
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The hidden command that tries a program out; the path for its report and the usual arguments follow.
@@ -81,7 +81,8 @@ pub fn trial_of(mut arguments: Vec<OsString>) -> Option<(PathBuf, Vec<OsString>)
     })
 }
 
-pub(super) async fn upgrade(to: &LoopAccess, body: UpgradeBody, client: Option<Arc<OwnedFd>>) -> Result<Answer, ErrorAnswer> {
+/// `client`: the descriptor of the connection, which is open for as long as its request is served.
+pub(super) async fn upgrade(to: &LoopAccess, body: UpgradeBody, client: i32) -> Result<Answer, ErrorAnswer> {
     let refused = |why: String| ErrorAnswer::new(StatusCode::CONFLICT, why);
     let broken = |error: io::Error| ErrorAnswer::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
     let UpgradeBody { binary, check, force } = body;
@@ -107,8 +108,9 @@ pub(super) async fn upgrade(to: &LoopAccess, body: UpgradeBody, client: Option<A
             report.version, first.name
         )));
     }
-    let copy = client.ok_or_else(|| io::Error::other("out of descriptors"));
-    let client = copy.and_then(|copy| copy.as_fd().try_clone_to_owned()).map_err(broken)?;
+    // If another program takes over, that one answers.
+    let client = exec::descriptor(client).ok_or_else(|| io::ErrorKind::NotConnected.into());
+    let client = client.and_then(|client| client.try_clone_to_owned()).map_err(broken)?;
     let order = Box::new(HandoverOrder { program, version: report.version, client });
     // The next program answers, if there is one.
     let why = ask(to, |reply| Request::HandOver(order, reply)).await?;

@@ -12,10 +12,10 @@ mod program;
 pub(crate) use descriptors::InheritedDescriptors;
 pub(crate) use program::Program;
 
-use crate::sys::exec;
+use crate::sys::{clock, close_on_exec, exec};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, readlink, seek};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::File;
@@ -45,11 +45,22 @@ pub(crate) struct Handover {
     client: Option<i32>,
     /// The descriptors that hold locks. They are never closed.
     pub(crate) locks: Option<KeptLocks>,
-    /// The settings of the launcher: file mode creation mask, limits of open descriptors, and whether navigator ends with its
-    /// terminal.
-    pub(crate) launcher: (u32, (u64, u64), bool),
+    /// What navigator was started with.
+    pub(crate) launcher: LauncherSettings,
     /// The output of processes.
     pub(crate) output: HandedOutput,
+}
+
+/// The settings that navigator was started with, which it has changed for itself since.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct LauncherSettings {
+    /// File mode creation mask.
+    pub(crate) umask: u32,
+    /// Limit of open descriptors, soft and hard.
+    pub(crate) nofile: (u64, u64),
+    /// Whether navigator ends with its terminal.
+    pub(crate) ends_with_terminal: bool,
 }
 
 /// The output of processes that is still in memory.
@@ -181,26 +192,20 @@ pub(crate) fn complete() -> Option<OwnedFd> {
     handover.client.and_then(exec::own)
 }
 
-/// The time of the kernel's monotonic clock.
-fn now() -> Duration {
-    let now = clock_gettime(ClockId::Monotonic);
-    Duration::try_from(now).unwrap_or_default()
-}
-
 impl Handover {
     /// What this program says to one of another version.
-    pub(crate) fn new(to: &str, launcher: (u32, (u64, u64), bool), output: HandedOutput) -> Handover {
+    pub(crate) fn new(to: &str, launcher: LauncherSettings, output: HandedOutput) -> Handover {
         let versions = [env!("CARGO_PKG_VERSION").to_owned(), to.to_owned()];
-        Handover { versions, begun: now(), launcher, output, ..Handover::default() }
+        Handover { versions, begun: clock::read(ClockId::Monotonic), launcher, output, ..Handover::default() }
     }
 
     /// How long it has taken by now.
     pub(crate) fn duration(&self) -> Duration {
-        now().saturating_sub(self.begun)
+        clock::read(ClockId::Monotonic).saturating_sub(self.begun)
     }
 
-    /// Executes a program that takes over. `client`: the connection of the client that waits
-    /// for an answer. Returns only if that fails; then nothing has changed.
+    /// Executes a program that takes over. `client`: the connection of the client that waits for an answer. Returns only if that
+    /// fails; then nothing has changed.
     pub(crate) fn execute(mut self, program: BorrowedFd<'_>, locks: KeptLocks, client: Option<i32>) -> io::Error {
         let held = [Some(locks.instance), locks.pid_file].into_iter().flatten();
         (self.locks, self.client) = (Some(locks), client);
@@ -217,7 +222,7 @@ impl Handover {
         let kept = descriptors::lasting().into_iter().chain(held).chain(client).chain(self.former);
         let kept: Vec<i32> = kept.chain([file.as_raw_fd()]).collect();
         let blocked = exec::block_signals();
-        let prepared = kept.iter().try_for_each(|&number| exec::set_lasting(number, true));
+        let prepared = kept.iter().try_for_each(|&number| exec::keep_on_exec(number));
         let error = prepared.err().unwrap_or_else(|| {
             let variables = std::env::vars_os().chain([(VARIABLE.into(), file.as_raw_fd().to_string().into())]);
             let variable = |(mut name, value): (OsString, OsString)| {
@@ -229,7 +234,7 @@ impl Handover {
         });
         for number in kept {
             // It was open above.
-            let _closed_meanwhile = exec::set_lasting(number, false);
+            let _closed_meanwhile = close_on_exec(number);
         }
         exec::restore_signals(&blocked);
         error

@@ -35,10 +35,11 @@ pub use record::Record;
 pub use secret::InstanceSecret;
 
 use crate::access::Directory;
+use crate::sys::clock;
 use entry::read_lines;
 use facts::FactLines;
 use line_file::Recorded as _;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::PathBuf;
@@ -227,10 +228,8 @@ pub fn time_since(moment: Duration) -> Duration {
     monotonic_now().saturating_sub(moment)
 }
 
-/// The kernel's monotonic clock (`clock_gettime(2)`).
 fn monotonic_now() -> Duration {
-    let now = clock_gettime(ClockId::Monotonic);
-    Duration::try_from(now).unwrap_or_default()
+    clock::read(ClockId::Monotonic)
 }
 
 /// The instance's name and secret key from its first start; older versions made no key. Both are bound to this

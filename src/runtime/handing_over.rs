@@ -2,13 +2,14 @@
 
 use super::Runtime;
 use super::commands::{CommandContext, Purpose};
-use super::output::{PausedReader, flush_deferred_log};
+use super::output::{OutputHistory, PausedReader, flush_deferred_log};
 use super::spawn_extras::SpawnExtras;
-use crate::handover::{HandedOutput, InheritedDescriptors};
+use crate::handover::{BegunLine, HandedOutput, InheritedDescriptors};
 use reconcile::event::RunId;
 use reconcile::human_duration::HumanDuration;
 use reconcile::spec::Spec;
 use reconcile::text::{Name, Text};
+use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,8 +38,15 @@ impl HandedOver {
 /// The output of all processes, everything of it passed on. No more is read for as long as this exists.
 pub struct PausedOutput {
     _reader: PausedReader,
-    /// What is still in memory.
-    pub(crate) rest: HandedOutput,
+    unfinished: Vec<BegunLine>,
+    history: OutputHistory,
+}
+
+impl PausedOutput {
+    /// What is still in memory. Call it once.
+    pub(crate) fn take_rest(&mut self) -> HandedOutput {
+        HandedOutput { unfinished: mem::take(&mut self.unfinished), last_lines: self.history.hand_over() }
+    }
 }
 
 impl Runtime {
@@ -62,8 +70,7 @@ impl Runtime {
         let (reader, unfinished) = timeout_at(until, self.outputs.pause()).await.map_err(|_| stuck())?;
         flush_deferred_log();
         timeout_at(until, self.printer.flush()).await.map_err(|_| stuck())?;
-        let rest = HandedOutput { unfinished, last_lines: self.history.hand_over() };
-        Ok(PausedOutput { _reader: reader, rest })
+        Ok(PausedOutput { _reader: reader, unfinished, history: self.history.clone() })
     }
 
     /// Everything of a former life is taken over, and the first actions are begun: what they don't use of it is closed.

@@ -3,7 +3,7 @@
 //! Call [`init`] once, before any thread exists: an existing thread would keep the launcher's signal mask.
 
 use super::output::flush_deferred_log;
-use crate::handover;
+use crate::handover::{self, LauncherSettings};
 use crate::sys;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -104,13 +104,15 @@ impl Launcher {
     }
 
     /// The settings that the former program in this process was started with.
-    pub(crate) fn of_former((umask, nofile, ends_with_terminal): (u32, (u64, u64), bool)) -> Launcher {
+    pub(crate) fn of_former(settings: LauncherSettings) -> Launcher {
+        let LauncherSettings { umask, nofile, ends_with_terminal } = settings;
         Launcher { umask, nofile, ends_with_terminal }
     }
 
     /// These settings, for the next program in this process.
-    pub(crate) fn to_next(self) -> (u32, (u64, u64), bool) {
-        (self.umask, self.nofile, self.ends_with_terminal)
+    pub(crate) fn to_next(self) -> LauncherSettings {
+        let Launcher { umask, nofile, ends_with_terminal } = self;
+        LauncherSettings { umask, nofile, ends_with_terminal }
     }
 
     /// Whether navigator's terminal was closed since it was started, and it is to end with it.

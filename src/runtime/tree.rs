@@ -161,6 +161,14 @@ pub(super) fn inode(pidfd: &OwnedFd) -> Option<u64> {
     are_unique.then(|| fstat(pidfd).ok().map(|stat| stat.st_ino)).flatten()
 }
 
+/// What tells a process from an earlier one with its pid, as it is recorded: its start time where inodes aren't unique, else the
+/// inode of its pidfd.
+pub(super) fn identity(pid: u32, pidfd: Option<&OwnedFd>) -> (Option<u64>, Option<u64>) {
+    let inode = pidfd.and_then(inode);
+    let ticks = if inode.is_some() { None } else { proc::stat(pid).and_then(|stat| stat.started) };
+    (ticks, inode)
+}
+
 /// Sends a signal to each of these processes of a run. Returns those that may not be signalled, with the error.
 pub(super) fn send_all(name: &Name, found: &[(u32, ProcessHandle)], signal: i32) -> Vec<(u32, io::Error)> {
     found.iter().filter_map(|(pid, handle)| Some((*pid, send(name, *pid, handle, signal)?))).collect()

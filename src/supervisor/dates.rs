@@ -3,13 +3,14 @@
 //! Both clocks run at one speed until the wall clock is set or the machine is suspended. Then the dates are given again.
 
 use crate::schedule::{moment, next_date, wall_date};
+use crate::sys::clock;
 use jiff::Timestamp;
 use reconcile::engine::Engine;
 use reconcile::event::Event;
 use reconcile::schedule::{NextDate, Schedule, WallDate};
 use reconcile::spec::Spec;
 use reconcile::time::Time;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 use std::time::Duration;
 
 /// One moment by both clocks.
@@ -59,9 +60,8 @@ pub(super) fn renewed(engine: &Engine, now: Now, suspended: Duration) -> Vec<Eve
 
 /// How long the machine has been suspended since its boot.
 pub(super) fn suspended_since_boot() -> Duration {
-    let read = |clock| Duration::try_from(clock_gettime(clock)).unwrap_or_default();
-    let awake = read(ClockId::Monotonic);
-    read(ClockId::Boottime).saturating_sub(awake)
+    let awake = clock::read(ClockId::Monotonic);
+    clock::read(ClockId::Boottime).saturating_sub(awake)
 }
 
 #[cfg(test)]

@@ -16,6 +16,13 @@ use tokio::time::Instant;
 /// How long to wait for starts, and then for output to be written.
 const QUIET_WITHIN: Duration = Duration::from_secs(1);
 
+/// Why this program goes on, in words.
+enum Obstacle {
+    /// It may be over soon.
+    ForNow(String),
+    Lasting(String),
+}
+
 impl<P: Perform, S: Host> Supervisor<P, S> {
     /// Begins a handover, unless there is a reason against it.
     pub(super) fn begin_handover(&mut self, order: Box<HandoverOrder>, reply: oneshot::Sender<String>) {
@@ -42,24 +49,30 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
     /// the end of a process that is reaped.
     pub(super) async fn hand_over_if_quiet(&mut self, has_heard_all: impl Fn() -> bool) {
         let Some(pending) = self.handover.take() else { return };
-        let (mut why, mut is_final) = (self.obstacle().unwrap_or_default(), false);
-        if why.is_empty() {
-            let paused = self.performer.pause_output(QUIET_WITHIN).await;
-            // The tasks that have been woken meanwhile send what they know.
-            yield_now().await;
-            (why, is_final) = match paused {
-                // Much may have happened meanwhile.
-                Ok(_) if !has_heard_all() || self.performer.has_events() => ("too much happens at once".to_owned(), false),
-                Ok(output) => (self.host.hand_over(&pending.order, &output), true),
-                Err(stuck) => (stuck, true),
-            };
-        }
-        if !is_final && Instant::now() < pending.until {
-            self.handover = Some(pending);
-            return;
-        }
+        let why = match self.try_hand_over(&pending.order, has_heard_all).await {
+            Obstacle::ForNow(_) if Instant::now() < pending.until => {
+                self.handover = Some(pending);
+                return;
+            }
+            Obstacle::ForNow(why) | Obstacle::Lasting(why) => why,
+        };
         log_events::handover_failed(&why);
         let _not_awaited = pending.reply.send(why);
+    }
+
+    async fn try_hand_over(&self, order: &HandoverOrder, has_heard_all: impl Fn() -> bool) -> Obstacle {
+        if let Some(why) = self.obstacle() {
+            return Obstacle::ForNow(why);
+        }
+        let paused = self.performer.pause_output(QUIET_WITHIN).await;
+        // The tasks that have been woken meanwhile send what they know.
+        yield_now().await;
+        match paused {
+            // Much may have happened meanwhile.
+            Ok(_) if !has_heard_all() || self.performer.has_events() => Obstacle::ForNow("too much happens at once".to_owned()),
+            Ok(output) => Obstacle::Lasting(self.host.hand_over(order, output)),
+            Err(stuck) => Obstacle::Lasting(stuck),
+        }
     }
 
     /// What the next program could not go on with.

@@ -93,7 +93,7 @@ pub trait Host {
     fn service_manager(&self) -> &ServiceManager;
 
     /// Has another program take over this process. Returns only if that fails, with the reason.
-    fn hand_over(&self, order: &HandoverOrder, output: &PausedOutput) -> String;
+    fn hand_over(&self, order: &HandoverOrder, output: PausedOutput) -> String;
 
     /// What a former life has left is taken over. `taken`: its running processes; `restarted`: those of them that are replaced.
     fn taken_over(&self, taken: usize, restarted: usize);

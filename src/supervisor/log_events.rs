@@ -264,13 +264,13 @@ pub(super) fn signal_ignored(signal: Signal) {
 
 /// Logs a warning of an accepted configuration.
 pub(super) fn warning(warning: &Diagnostic) {
-    warn!(target: "managed_processes", place = place(warning), help = warning.help.as_deref(), "{}", warning.message);
+    warn!(target: "managed_processes", place = warning.place(), help = warning.help.as_deref(), "{}", warning.message);
 }
 
 /// Logs why a configuration is rejected. On a terminal, the diagnostics follow with their source lines.
 pub(super) fn rejected(rejected: &Rejected, is_watched: bool) {
     let errors = rejected.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
-    let lines: Vec<String> = errors.map(|error| format!("{}: {}", place(error), error.message)).collect();
+    let lines: Vec<String> = errors.map(|error| format!("{}: {}", error.place(), error.message)).collect();
     let sentence = is_watched.then_some("Configuration rejected; nothing is changed");
     error!(
         target: "managed_processes",
@@ -279,9 +279,4 @@ pub(super) fn rejected(rejected: &Rejected, is_watched: bool) {
         diagnostics = lines.join("; "),
         "Configuration rejected"
     );
-}
-
-/// `file:line:column`, which editors understand.
-fn place(diagnostic: &Diagnostic) -> String {
-    format!("{}:{}:{}", diagnostic.file.display(), diagnostic.line, diagnostic.column)
 }

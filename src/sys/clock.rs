@@ -1,6 +1,13 @@
-//! The local time of day.
+//! The clocks of the kernel, and the local time of day.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::mem::MaybeUninit;
+use std::time::Duration;
+
+/// What a clock of the kernel shows (`clock_gettime(2)`).
+pub(crate) fn read(clock: ClockId) -> Duration {
+    Duration::try_from(clock_gettime(clock)).unwrap_or_default()
+}
 
 /// Hour, minute and second by the clock on the wall; `None`: the C library can't tell.
 pub(crate) fn time_of_day(since_epoch: libc::time_t) -> Option<[i32; 3]> {

@@ -70,12 +70,11 @@ pub(crate) fn descriptor(number: i32) -> Option<BorrowedFd<'static>> {
     (number >= 0).then(|| unsafe { BorrowedFd::borrow_raw(number) })
 }
 
-/// Sets whether a descriptor stays open when another program is executed.
+/// Has a descriptor stay open when another program is executed. The opposite is [`super::close_on_exec`].
 ///
 /// # Errors
 /// It isn't open.
-pub(crate) fn set_lasting(number: i32, lasts: bool) -> io::Result<()> {
-    // SAFETY: sets a flag on a descriptor, and touches no memory.
-    let failed = unsafe { libc::fcntl(number, libc::F_SETFD, if lasts { 0 } else { libc::FD_CLOEXEC }) };
-    if failed == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+pub(crate) fn keep_on_exec(number: i32) -> io::Result<()> {
+    // SAFETY: clears a flag of a descriptor, and touches no memory.
+    if unsafe { libc::fcntl(number, libc::F_SETFD, 0) } == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

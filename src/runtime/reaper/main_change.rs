@@ -4,7 +4,6 @@
 //! main process again. Otherwise the end counts like any other; how it ended is read from its pidfd or from `/proc`, because only
 //! its parent can wait for it.
 
-use super::super::proc;
 use super::super::resources::out_of_memory;
 use super::super::tree::{self, ProcessHandle};
 use super::{MainProcess, Reaper, status};
@@ -41,8 +40,7 @@ impl Reaper {
         self.former_mains.remove(&pid);
         self.orphan_runs.remove(&pid);
         let key = self.key(id);
-        let inode = tree::inode(&pidfd);
-        let ticks = if inode.is_some() { None } else { proc::stat(pid).and_then(|stat| stat.started) };
+        let (ticks, inode) = tree::identity(pid, Some(&pidfd));
         self.journal.update(vec![FactUpdate::Main(MainFact { key, pid, ticks, inode })]);
         self.exits.forget(pid);
         self.exits.add(pid, Some(pidfd));
