@@ -2,7 +2,7 @@
 //!
 //! The layers, from bottom to top: `reconcile` (the pure core, its own crate), [`config`] (text to desired state), [`journal`]
 //! (persistent records of runs), [`schedule`], [`signals`] and [`terminal`] (text output), [`source`] and [`runtime`] (files and the
-//! operating system), [`supervisor`] (the loop), [`control`] (how commands find and ask an instance), [`cli`] (the command
+//! operating system), [`import`] (files of other supervisors), [`supervisor`] (the loop), [`control`] (how commands find and ask an instance), [`cli`] (the command
 //! line). A layer imports only lower ones.
 
 pub mod access;
@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 mod error_text;
 mod handover;
+pub mod import;
 pub mod journal;
 mod path_text;
 mod paths;

@@ -13,11 +13,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floor of each room: a module at the top of `src/`. A room imports rooms of lower floors only.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("cli", 6),
     ("control", 5),
     ("supervisor", 4),
     ("source", 3),
+    ("import", 3),
     ("runtime", 3),
     ("config", 2),
     ("handover", 2),

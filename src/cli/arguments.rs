@@ -2,10 +2,11 @@
 
 use super::completions::process_names;
 use super::help_texts::{
-    APPLY_HELP, CHECK_HELP, COMPLETIONS_HELP, CONFIG_HELP, GRAPH_HELP, PLAN_HELP, SCHEMA_HELP, STATUS_HELP, UPGRADE_HELP,
-    WAIT_HELP,
+    APPLY_HELP, CHECK_HELP, COMPLETIONS_HELP, CONFIG_HELP, GRAPH_HELP, IMPORT_HELP, PLAN_HELP, SCHEMA_HELP, STATUS_HELP,
+    UPGRADE_HELP, WAIT_HELP,
 };
 use super::locate::is_path;
+use crate::import::Kind;
 use clap::error::Error;
 use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
@@ -60,7 +61,7 @@ pub(super) fn used_options(command: &str) -> &'static [&'static str] {
     match command {
         "run" => &["named", "verbose", "quiet", "no_watch", "fresh", "trust_user", "state_dir"],
         "check" | "config" | "graph" => &["named"],
-        "schema" | "completions" | "man" | "help" => &[],
+        "import" | "schema" | "completions" | "man" | "help" => &[],
         _ => &["named", "trust_user", "state_dir"],
     }
 }
@@ -183,6 +184,19 @@ pub(super) enum Command {
         /// Output format
         #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
         format: GraphFormat,
+    },
+    /// Make a configuration of another tool's files
+    #[command(after_help = IMPORT_HELP)]
+    Import {
+        /// Files of one tool, or service directories
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// Kind of the files [default: by their names and contents]
+        #[arg(long, value_name = "KIND", value_parser = super::import::kind)]
+        from: Option<Kind>,
+        /// File to write [default: standard output]
+        #[arg(short = 'o', long, value_name = "OUT")]
+        out: Option<PathBuf>,
     },
     /// Print the JSON Schema of configurations, for editors
     #[command(after_help = SCHEMA_HELP)]

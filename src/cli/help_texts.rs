@@ -48,3 +48,9 @@ pub(super) const COMPLETIONS_HELP: &str = "For bash, add this line to ~/.bashrc;
     source <(navigator completions bash)\n\n\
     For fish, add this line to ~/.config/fish/config.fish:\n\n    \
     navigator completions fish | source";
+
+/// Of `import`.
+pub(super) const IMPORT_HELP: &str = "The configuration is printed, or written to OUT, which must not exist. Standard error lists what could not be \
+    carried over, with the reason and what comes nearest. Nothing of the files is run, and no link is followed.\n\n\
+    Kinds: procfile, supervisord, systemd, compose, process-compose.\n\n\
+    Exit code: 0 if a configuration was made, 1 if the files are wrong, 2 if one is unreadable or its kind is not recognized.";

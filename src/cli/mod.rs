@@ -9,6 +9,7 @@ mod console;
 mod doctor;
 mod graph;
 mod help_texts;
+mod import;
 mod locate;
 mod log;
 mod log_fields;
@@ -116,6 +117,7 @@ fn dispatch(command: Option<Command>, config: Option<PathBuf>, check: bool, comm
             doctor::doctor(config, &state_dir(common.state_dir.clone(), trust), trust)
         }
         Some(Command::Graph { config, format }) => graph::graph(&required_config(config, common)?, format),
+        Some(Command::Import { files, from, out }) => import::import_files(&files, from, out.as_deref()),
         Some(Command::Schema) => schema::print_schema(),
         Some(Command::Completions { shell }) => completions::completions(&shell),
         Some(Command::Man) => man::man(),

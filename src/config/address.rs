@@ -118,7 +118,7 @@ fn canonical(address: SocketAddrV6) -> SocketAddr {
 }
 
 /// Converts an address as other programs write it (`8080`, `unix:/run/web.sock`) into navigator's form, in quotes if needed.
-pub(super) fn of_another_program(text: &str) -> Option<String> {
+pub(crate) fn of_another_program(text: &str) -> Option<String> {
     let text = ["unix://", "unix:", "tcp://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
     let port = scalar::whole_number::<u16>(text, 1, 65535).map(|port| format!("*:{port}"));
     let address = port.unwrap_or_else(|| text.to_owned());

@@ -23,6 +23,11 @@ pub(super) struct Mistake {
     pub(super) help: &'static str,
 }
 
+/// The variables of a file with their values; lines with mistakes are left out.
+pub(crate) fn variables(text: &str) -> Vec<(&str, String)> {
+    parse(text).variables.into_iter().map(|(key, value)| (&text[key], value)).collect()
+}
+
 /// Parses a whole file.
 pub(super) fn parse(text: &str) -> Dotenv {
     let mut found = Dotenv::default();

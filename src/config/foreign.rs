@@ -3,7 +3,10 @@
 //! The table of keys is in `keys`, what their values mean is in `values`.
 
 mod keys;
+mod translation;
 mod values;
+
+pub(crate) use translation::{Translated, reason, translate};
 
 use super::scope::is_secret;
 use super::tree::{MapEntry, Node, NodeKind, entry};

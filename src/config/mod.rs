@@ -63,11 +63,14 @@ mod words;
 mod written;
 mod yaml;
 
+pub(crate) use address::of_another_program as address_of_another_program;
 pub use content::ContentHash;
 pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
+pub(crate) use dotenv::variables as dotenv_variables;
 pub use effective::{Effective, EffectiveError, EffectiveRequest, Notation, effective};
 pub use environment::Environment;
 pub use files::{CHUNK, Disk, Files, MAX_BYTES};
+pub(crate) use foreign::{Translated, reason, translate};
 pub(crate) use glob::{expand, is_glob, matches};
 pub use load::{load, load_in_place};
 pub use problems::MAX_SHOWN;
@@ -76,6 +79,9 @@ pub use scalar::duration;
 pub use schema::{not_yet, process_keys, schema, top_keys};
 pub(crate) use scope::is_secret as is_secret_name;
 pub use table::{ChangeEffect, ConfigKey, DefaultValue, ValueShape};
+pub(crate) use value_hints::valid_name;
+pub(crate) use words::{CONFIG_DIR, REPLICA, is_variable, split as split_words};
+pub(crate) use yaml::{Loose, LooseKind, Value, read as read_loose, write as write_value};
 
 use reconcile::desired::Desired;
 use reconcile::event::Content;

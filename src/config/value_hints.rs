@@ -22,6 +22,11 @@ const TRANSLITERATIONS: [(char, &str); 14] = [
     ('ø', "o"),
 ];
 
+/// This name, or the most similar valid one.
+pub(crate) fn valid_name(text: &str) -> Option<String> {
+    if scalar::name(text).is_ok() { Some(text.to_owned()) } else { name(text) }
+}
+
 /// The most similar valid name.
 pub(super) fn name(text: &str) -> Option<String> {
     let mut guess = String::new();

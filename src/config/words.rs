@@ -1,14 +1,14 @@
 //! Splits command lines into words, so that a help can show the definition to write. Nothing is run from this.
 
 /// The name that stands for the directory of the configuration, as it was given. Its value is not secret.
-pub(super) const CONFIG_DIR: &str = "NAVIGATOR_CONFIG_DIR";
+pub(crate) const CONFIG_DIR: &str = "NAVIGATOR_CONFIG_DIR";
 
 /// The variable with the number of a replica, where `replicas` is given. Its value is not secret.
-pub(super) const REPLICA: &str = "NAVIGATOR_REPLICA";
+pub(crate) const REPLICA: &str = "NAVIGATOR_REPLICA";
 
 /// The command line needs a shell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NeedsShell;
+pub(crate) struct NeedsShell;
 
 /// Commands that exist only within a shell.
 const BUILTINS: [&str; 13] =
@@ -18,7 +18,7 @@ const BUILTINS: [&str; 13] =
 ///
 /// # Errors
 /// The line has shell syntax, or a quote is never closed.
-pub(super) fn split(line: &str) -> Result<Vec<String>, NeedsShell> {
+pub(crate) fn split(line: &str) -> Result<Vec<String>, NeedsShell> {
     // Several lines are a script, except where a backslash continues a line.
     let joined = line.trim().replace("\\\n", " ");
     if joined.contains('\n') {
@@ -74,7 +74,7 @@ fn is_assignment(word: &str) -> bool {
 }
 
 /// Whether this is a valid name of a variable.
-pub(super) fn is_variable(name: &str) -> bool {
+pub(crate) fn is_variable(name: &str) -> bool {
     let starts = name.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_');
     starts && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '_')
 }

@@ -262,12 +262,18 @@ fn ulimits(entries: &[MapEntry]) -> Option<String> {
 
 /// A limit; of `SOFT:HARD` the second.
 fn limit(name: &str, value: &str) -> Option<String> {
+    limit_of(name, value).map(|(name, most)| format!("{name}: {most}"))
+}
+
+/// The name of a limit and its value.
+pub(super) fn limit_of(name: &str, value: &str) -> Option<(&'static str, String)> {
     let most = match value.rsplit(':').next()? {
         "infinity" | "-1" => "unlimited",
         most => most,
     };
     let is_number = most.len() <= 15 && !most.is_empty() && most.bytes().all(|byte| byte.is_ascii_digit());
-    (LIMITS.contains(&name) && (is_number || most == "unlimited")).then(|| format!("{name}: {most}"))
+    let name = LIMITS.into_iter().find(|limit| *limit == name)?;
+    (is_number || most == "unlimited").then(|| (name, most.to_owned()))
 }
 
 fn entries(value: &Node) -> Option<&[MapEntry]> {

@@ -6,13 +6,15 @@
 mod anchors;
 mod compose;
 mod errors;
+mod read;
 mod repair;
 mod syntax_hints;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub(super) use write::{Value, write};
+pub(crate) use read::{Loose, LooseKind, read};
+pub(crate) use write::{Value, write};
 
 use super::problems::{Problem, Problems};
 use super::source_map::{SourceMap, TextId};

@@ -5,27 +5,29 @@
 use crate::terminal::{escape_json, is_dangerous};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Number;
-use serde_yaml::{DoubleQuoted, ser_options, to_string_with_options};
+use serde_yaml::{DoubleQuoted, FlowSeq, ser_options, to_string_with_options};
 
 /// A value to write. Maps keep the order of their keys.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::config) enum Value {
+pub(crate) enum Value {
     Null,
     Bool(bool),
     Number(Number),
     Text(String),
     List(Vec<Value>),
+    /// A list on one line.
+    Row(Vec<Value>),
     Map(Vec<(String, Value)>),
 }
 
 impl Value {
     /// A text as a value.
-    pub(in crate::config) fn text(text: &str) -> Value {
+    pub(crate) fn text(text: &str) -> Value {
         Value::Text(text.to_owned())
     }
 
     /// Whether this is a map without keys.
-    pub(in crate::config) fn is_empty_map(&self) -> bool {
+    pub(crate) fn is_empty_map(&self) -> bool {
         matches!(self, Value::Map(entries) if entries.is_empty())
     }
 }
@@ -45,6 +47,7 @@ impl Serialize for Value {
                 }
                 list.end()
             }
+            Value::Row(items) => FlowSeq(items).serialize(serializer),
             Value::Map(entries) => {
                 let mut map = serializer.serialize_map(Some(entries.len()))?;
                 for (key, value) in entries {
@@ -65,7 +68,7 @@ fn must_be_escaped(char: char) -> bool {
 ///
 /// # Errors
 /// The library can't write the value.
-pub(in crate::config) fn write(value: &Value) -> Result<String, String> {
+pub(crate) fn write(value: &Value) -> Result<String, String> {
     // Long texts stay on one line.
     let options = ser_options! { compact_list_indent: false, folded_wrap_chars: usize::MAX };
     let text = to_string_with_options(value, options).map_err(|error| error.to_string())?;

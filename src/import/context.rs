@@ -1,0 +1,276 @@
+//! What every import needs: the files, the environment, and where the result will be.
+
+use super::model::{Fields, Note, NoteKind, Process, Stack};
+use super::words::needed_variable;
+use super::{ImportError, Kind};
+use crate::config::{CONFIG_DIR, Environment, Files, Loose, Value, reason, translate, valid_name};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// A file to import.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// As it was named.
+    pub(super) path: PathBuf,
+    /// Empty for a directory.
+    pub(super) text: String,
+}
+
+impl Source {
+    pub(super) fn new(path: &Path, text: String) -> Source {
+        Source { path: path.to_owned(), text }
+    }
+
+    /// The name of the file.
+    pub(super) fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    /// The file in notes and comments.
+    pub(super) fn shown(&self) -> &str {
+        if self.name().is_empty() { "." } else { self.name() }
+    }
+
+    /// The directory of the file.
+    pub(super) fn directory(&self) -> &Path {
+        match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        }
+    }
+
+    /// Whether the name of the file ends in a dot and this.
+    pub(super) fn has_ending(&self, ending: &str) -> bool {
+        self.path.extension().is_some_and(|found| found == ending)
+    }
+
+    /// Whether this holds variables for the other files.
+    pub(super) fn is_env_file(&self) -> bool {
+        self.name() == ".env" || self.name().starts_with(".env.") || self.has_ending("env")
+    }
+
+    /// An error about this file.
+    pub(super) fn invalid(&self, line: usize, reason: impl Into<String>) -> ImportError {
+        ImportError::Invalid { place: self.place(line), reason: reason.into() }
+    }
+
+    /// The file and a line, if it isn't 0.
+    pub(super) fn place(&self, line: usize) -> String {
+        if line == 0 { self.shown().to_owned() } else { format!("{}:{line}", self.shown()) }
+    }
+}
+
+/// What every import needs.
+pub(super) struct Context<'c> {
+    pub(super) files: &'c dyn Files,
+    pub(super) environment: &'c Environment,
+    /// The directory of the result, absolute.
+    out: PathBuf,
+}
+
+impl<'c> Context<'c> {
+    pub(super) fn new(files: &'c dyn Files, environment: &'c Environment, out: &Path) -> Context<'c> {
+        Context { files, environment, out: out.parent().unwrap_or(Path::new("/")).to_owned() }
+    }
+
+    /// A directory in our syntax: relative to the configuration where it is the configuration's own.
+    pub(super) fn directory(&self, directory: &Path) -> String {
+        let absolute = crate::paths::tidied(&crate::paths::absolute(directory));
+        match absolute.strip_prefix(&self.out) {
+            Ok(rest) if rest.as_os_str().is_empty() => format!("${{{CONFIG_DIR}}}"),
+            _ => super::words::escaped(&absolute.to_string_lossy()),
+        }
+    }
+
+    /// The path of a file that another file names, relative to the configuration where they are in one directory.
+    pub(super) fn file(&self, directory: &Path, path: &str) -> String {
+        let absolute = crate::paths::tidied(&crate::paths::absolute(directory));
+        if path.starts_with('/') || absolute == self.out { path.to_owned() } else { format!("{}/{path}", absolute.display()) }
+    }
+
+    /// Whether there is such a file.
+    pub(super) fn exists(&self, path: &Path) -> bool {
+        self.files.read(path).is_ok()
+    }
+
+    /// A reference to a variable without which the other program refuses to start, with a note if it has no value now.
+    pub(super) fn needed_variable(&self, name: &str, stack: &mut Stack, place: &str) -> String {
+        let (reference, is_unset) = needed_variable(name, self.environment);
+        let note = Note {
+            kind: NoteKind::Changed,
+            place: place.to_owned(),
+            process: None,
+            what: name.to_owned(),
+            reason: format!(
+                "the variable has no value here, and the original refuses to start without one: once it is set, write \
+                 `${{{name}:?is not set}}` instead of `{reference}`"
+            ),
+        };
+        if is_unset && !stack.notes.iter().any(|known| known.what == note.what && known.kind == note.kind) {
+            stack.notes.push(note);
+        }
+        reference
+    }
+}
+
+/// What every kind ends with: names that are valid and different, and at least one process.
+pub(super) fn finish(stack: &mut Stack, source: &Source) -> Result<(), ImportError> {
+    if stack.processes.is_empty() {
+        let notes: Vec<String> = stack.notes.iter().take(3).map(|note| format!("`{}`: {}", note.what, note.reason)).collect();
+        let why = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+        return Err(source.invalid(0, format!("it has no process that can be imported{why}")));
+    }
+    if stack.processes.len() > MOST_PROCESSES {
+        return Err(source.invalid(0, format!("it has more than {MOST_PROCESSES} processes")));
+    }
+    leave_time_to_stop(stack);
+    let mut renamed: Vec<(String, String)> = Vec::new();
+    let mut taken = BTreeSet::new();
+    for process in &mut stack.processes {
+        let name = unique(valid_name(&process.name).unwrap_or_else(|| "process".to_owned()), &taken);
+        taken.insert(name.clone());
+        if name != process.name {
+            process
+                .remarks
+                .push(format!("`{}` before: a name has only letters, digits and `_.@-`, and occurs once", process.name));
+            renamed.push((std::mem::replace(&mut process.name, name.clone()), name));
+        }
+    }
+    for process in &mut stack.processes {
+        let own = process.name.clone();
+        let Some(field) = process.fields.0.iter_mut().find(|field| field.key == "depends_on") else { continue };
+        if let Value::Map(edges) = &mut field.value {
+            for (on, _) in edges.iter_mut() {
+                if let Some((_, new)) = renamed.iter().find(|(name, _)| name == on) {
+                    on.clone_from(new);
+                }
+            }
+            edges.retain(|(on, _)| taken.contains(on) && *on != own);
+        }
+        if matches!(&field.value, Value::Map(edges) if edges.is_empty()) {
+            field.value = Value::Row(Vec::new());
+        }
+    }
+    Ok(())
+}
+
+/// A stop that takes longer needs a longer shutdown than usual, in seconds.
+const LONG_STOP: u64 = 60;
+
+/// The most processes of a configuration.
+const MOST_PROCESSES: usize = 12_000;
+
+/// Lets a shutdown take longer than the longest stop.
+fn leave_time_to_stop(stack: &mut Stack) {
+    let all = stack.processes.iter().map(|process| &process.fields).chain([&stack.defaults]);
+    let limits = all.filter_map(|fields| match fields.get("stop.timeout") {
+        Some(Value::Text(text)) => crate::config::duration(text).ok().map(|duration| duration.as_secs()),
+        _ => None,
+    });
+    if let Some(longest) = limits.max().filter(|longest| *longest > LONG_STOP) {
+        let limit = Value::Text(format!("{}s", longest + 30));
+        stack.top.set_from("shutdown_timeout", limit, "longer than the longest time limit of a stop");
+    }
+}
+
+/// A name that no other process has.
+fn unique(name: String, taken: &BTreeSet<String>) -> String {
+    if !taken.contains(&name) {
+        return name;
+    }
+    let stem: String = name.chars().take(57).collect();
+    let numbered = (2..=MOST_PROCESSES + 1).map(|number| format!("{stem}-{number}"));
+    numbered.into_iter().find(|name| !taken.contains(name)).unwrap_or(name)
+}
+
+/// Fields of one process while its file is read, and the notes on it.
+pub(super) struct Reader<'r> {
+    pub(super) source: &'r Source,
+    /// The process.
+    pub(super) process: &'r str,
+    pub(super) fields: &'r mut Fields,
+    pub(super) notes: &'r mut Vec<Note>,
+}
+
+impl Reader<'_> {
+    /// Adds an env file. One that has to exist, and doesn't here, may be missing, so that the result can be checked.
+    pub(super) fn env_file(&mut self, context: &Context<'_>, path: &str, is_required: bool, line: usize) {
+        let path = context.file(self.source.directory(), path);
+        let place = context.out.join(&path);
+        let is_missing = is_required && !path.contains("${") && !context.exists(&place);
+        if is_missing {
+            let reason =
+                "the file is not here, and the original refuses to start without it: remove `required: false` once it is";
+            self.note(NoteKind::Changed, &path, line, reason);
+        }
+        let value = if is_required && !is_missing {
+            Value::Text(path)
+        } else {
+            Value::Map(vec![("path".to_owned(), Value::Text(path)), ("required".to_owned(), Value::Bool(false))])
+        };
+        self.fields.push("env_file", value);
+    }
+
+    /// Carries a key over by the table, or notes why not.
+    pub(super) fn carry(&mut self, key: &str, value: &Loose) {
+        match translate(key, value) {
+            Some(translated) => self.fields.set(&translated.field, translated.value),
+            None if value.is_null() => {}
+            None => self.drop(key, value.line, None),
+        }
+    }
+
+    /// Notes that a key isn't carried over: for this reason, or for the one in the table.
+    pub(super) fn drop(&mut self, key: &str, line: usize, why: Option<&str>) {
+        let known = why.or_else(|| reason(key)).unwrap_or("navigator has no equivalent");
+        // The reasons of the table are for a key in a configuration of ours.
+        let known = known.trim_end_matches(": remove this line").trim_end_matches(", and remove this line");
+        self.note(NoteKind::Dropped, key, line, known);
+    }
+
+    pub(super) fn note(&mut self, kind: NoteKind, what: &str, line: usize, reason: &str) {
+        self.notes.push(Note {
+            kind,
+            place: self.source.place(line),
+            process: Some(self.process.to_owned()).filter(|process| !process.is_empty()),
+            what: what.to_owned(),
+            reason: reason.to_owned(),
+        });
+    }
+}
+
+impl Stack {
+    /// Notes something about the whole file.
+    pub(super) fn drop(&mut self, source: &Source, line: usize, what: &str, reason: &str) {
+        let note = Note {
+            kind: NoteKind::Dropped,
+            place: source.place(line),
+            process: None,
+            what: what.to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.notes.push(note);
+    }
+
+    /// Whether there is such a process.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.processes.iter().any(|process| process.name == name)
+    }
+
+    pub(super) fn add(&mut self, process: Process) {
+        self.processes.push(process);
+    }
+}
+
+impl Kind {
+    /// Reads files of this kind.
+    pub(super) fn read(self, context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
+        match self {
+            Kind::Compose => super::compose::read(context, sources, stack),
+            Kind::ProcessCompose => super::process_compose::read(context, sources, stack),
+            Kind::Procfile => super::procfile::read(context, sources, stack),
+            Kind::Supervisord => super::supervisord::read(context, sources, stack),
+            Kind::Systemd => super::systemd::read(context, sources, stack),
+        }
+    }
+}
