@@ -10,6 +10,7 @@ use navigator::import::{ImportRequest, Imported, Kind, import};
 use navigator::terminal::TerminalStyle;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// What is compared.
 const GOLDEN: [&str; 2] = ["navigator.yml", "report.txt"];
@@ -57,7 +58,7 @@ fn veiled(text: &str) -> String {
 #[test]
 fn files_of_other_programs_become_configurations() {
     let cases = cases();
-    assert!(cases.len() >= 29, "only {} cases", cases.len());
+    assert!(cases.len() >= 60, "only {} cases", cases.len());
     let mut failures = Vec::new();
     for (kind, case) in cases {
         let Imported { text, report } = imported(&kind, &case, None);
@@ -89,5 +90,120 @@ fn the_guessed_kind_is_the_named_one() {
     for (kind, case) in cases() {
         let (_, from) = Kind::ALL.into_iter().find(|(name, _)| *name == kind).unwrap_or_else(|| panic!("no kind {kind}"));
         assert_eq!(imported(&kind, &case, Some(from)).text, imported(&kind, &case, None).text, "{}", case.display());
+    }
+}
+
+/// Whatever the text, and whatever it is taken for, an import ends soon, with a result that loads or with a reason.
+/// `IMPORT_FUZZ` is how many times each file is changed.
+#[test]
+fn rubbish_is_refused_and_never_panics() {
+    let rounds: usize = std::env::var("IMPORT_FUZZ").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("import-{}", std::process::id()));
+    fs::create_dir_all(&directory).expect("a directory can be made");
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let seeds: Vec<(String, Vec<u8>)> = cases()
+        .iter()
+        .flat_map(|(kind, case)| files(kind, case))
+        .filter(|path| path.is_file())
+        .map(|path| (path.file_name().expect("a name").to_string_lossy().into_owned(), fs::read(&path).expect("a file")))
+        // `node` would take too long, and is no part of navigator.
+        .filter(|(name, _)| !name.contains("config."))
+        .collect();
+    assert!(seeds.len() >= 60);
+    let (mut made, mut refused) = (0, 0);
+    for (name, seed) in &seeds {
+        for _ in 0..rounds {
+            let mut bytes = seed.clone();
+            for _ in 0..=random.below(4) {
+                mutate(&mut bytes, &seeds, &mut random);
+            }
+            let path = directory.join(name);
+            fs::write(&path, &bytes).expect("a file can be written");
+            let kind = Some(Kind::ALL[random.below(Kind::ALL.len())].1).filter(|_| random.below(3) == 0);
+            let begun = Instant::now();
+            match import(ImportRequest { paths: std::slice::from_ref(&path), kind, out: None }, &environment()) {
+                Ok(_) => made += 1,
+                Err(error) => {
+                    assert!(!error.to_string().contains("a mistake of"), "{error}:\n{}", String::from_utf8_lossy(&bytes));
+                    refused += 1;
+                }
+            }
+            assert!(begun.elapsed() < Duration::from_secs(5), "{name}: {:?}", begun.elapsed());
+        }
+    }
+    fs::remove_dir_all(&directory).expect("the directory is ours");
+    assert!(made > 0 && refused > 0, "{made} made, {refused} refused");
+}
+
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect::<Vec<_>>().concat()
+}
+
+/// Texts of the largest size that is read, made to be slow or to take much memory.
+#[test]
+fn the_largest_files_are_read_in_bounded_time() {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("import-large-{}", std::process::id()));
+    fs::create_dir_all(&directory).expect("a directory can be made");
+    let most = 4 << 20;
+    let bomb = lines(39, |n| format!("a{0}: &a{0} [*a{n}, *a{n}, *a{n}, *a{n}]\n", n + 1));
+    let texts = [
+        ("Procfile", "web: ./web $PORT\n".repeat(most / 17)),
+        ("supervisord.conf", lines(100_000, |n| format!("[program:p{n}]\ncommand=p\n"))),
+        ("supervisord.conf", format!("[program:a]\ncommand={}", "%(".repeat(most / 2 - 30))),
+        ("supervisord.conf", format!("[program:a]\ncommand=a\nenvironment={}", "A=\"b\",".repeat(most / 6 - 10))),
+        ("a.service", format!("[Service]\nExecStart=/a {}", "$A ".repeat(most / 3 - 10))),
+        ("a.service", "[Service]\nEnvironment=\\\n".to_owned() + &" A=1 \\\n".repeat(most / 7 - 10)),
+        ("compose.yml", format!("services:\n  a:\n    command: [{}]\n", "a, ".repeat(most / 3 - 20))),
+        ("compose.yml", format!("services:\n  a:\n    command: a {}\n", "${".repeat(most / 2 - 20))),
+        ("Procfile", lines(300_000, |n| format!("p{n}: ./p\n"))),
+        ("supervisord.conf", "[program:a]\ncommand=a\nenvironment=".to_owned() + &lines(400_000, |n| format!("A{n}=b,"))),
+        ("circus.ini", "[watcher:a]\ncmd=".to_owned() + &"((circus.".repeat(most / 9 - 10)),
+        ("compose.yml", "[".repeat(most)),
+        ("compose.yml", format!("a0: &a0 [x]\n{bomb}services: {{a: {{command: *a39}}}}\n")),
+        ("process-compose.yml", "processes:\n".to_owned() + &lines(90_000, |n| format!("  p{n}: {{command: p}}\n"))),
+    ];
+    for (name, text) in texts {
+        let path = directory.join(name);
+        fs::write(&path, &text[..text.len().min(most)]).expect("a file can be written");
+        let begun = Instant::now();
+        let outcome = import(ImportRequest { paths: std::slice::from_ref(&path), kind: None, out: None }, &environment());
+        let said = outcome.map_or_else(|error| error.to_string(), |imported| imported.report);
+        assert!(begun.elapsed() < Duration::from_secs(20), "{name}: {:?}: {said}", begun.elapsed());
+        assert!(said.len() < 256 << 10, "{name}: {} bytes are said", said.len());
+    }
+    fs::remove_dir_all(&directory).expect("the directory is ours");
+}
+
+const TYPED: &[u8] = b"\n\t -:{}[]&*!|>'\"%@`#,?$~0aZ\0\xff=()\\";
+
+/// Changes a text as typing, pasting or a broken disk would.
+fn mutate(bytes: &mut Vec<u8>, seeds: &[(String, Vec<u8>)], random: &mut Random) {
+    let at = random.below(bytes.len() + 1);
+    let end = (at + random.below(20)).min(bytes.len());
+    match random.below(4) {
+        0 => drop(bytes.drain(at..end)),
+        1 => bytes.insert(at, TYPED[random.below(TYPED.len())]),
+        2 => {
+            let part = bytes[at..end].to_vec();
+            bytes.splice(at..at, part);
+        }
+        _ => {
+            let (_, other) = &seeds[random.below(seeds.len())];
+            let from = random.below(other.len() + 1);
+            let part = other[from..(from + 40).min(other.len())].to_vec();
+            bytes.splice(at..end, part);
+        }
+    }
+}
+
+/// A small generator of numbers (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(end.max(1)).expect("it fits")).expect("it fits")
     }
 }

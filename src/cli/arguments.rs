@@ -2,8 +2,8 @@
 
 use super::completions::process_names;
 use super::help_texts::{
-    APPLY_HELP, CHECK_HELP, COMPLETIONS_HELP, CONFIG_HELP, GRAPH_HELP, IMPORT_HELP, PLAN_HELP, SCHEMA_HELP, STATUS_HELP,
-    UPGRADE_HELP, WAIT_HELP,
+    APPLY_HELP, CHECK_HELP, COMPLETIONS_HELP, CONFIG_HELP, GRAPH_HELP, IMPORT_HELP, INIT_HELP, PLAN_HELP, SCHEMA_HELP,
+    SERVICE_HELP, STATUS_HELP, UPGRADE_HELP, WAIT_HELP,
 };
 use super::locate::is_path;
 use crate::import::Kind;
@@ -60,8 +60,8 @@ impl Arguments {
 pub(super) fn used_options(command: &str) -> &'static [&'static str] {
     match command {
         "run" => &["named", "verbose", "quiet", "no_watch", "fresh", "trust_user", "state_dir"],
-        "check" | "config" | "graph" => &["named"],
-        "import" | "schema" | "completions" | "man" | "help" => &[],
+        "check" | "config" | "graph" | "service" => &["named"],
+        "import" | "init" | "schema" | "completions" | "man" | "help" => &[],
         _ => &["named", "trust_user", "state_dir"],
     }
 }
@@ -198,6 +198,15 @@ pub(super) enum Command {
         #[arg(short = 'o', long, value_name = "OUT")]
         out: Option<PathBuf>,
     },
+    /// Write a first configuration for this directory, by what is in it
+    #[command(after_help = INIT_HELP)]
+    Init,
+    /// Install or remove the systemd unit for a configuration
+    #[command(after_help = SERVICE_HELP)]
+    Service {
+        #[command(subcommand)]
+        command: ServiceCommand,
+    },
     /// Print the JSON Schema of configurations, for editors
     #[command(after_help = SCHEMA_HELP)]
     Schema,
@@ -209,6 +218,39 @@ pub(super) enum Command {
     },
     /// Print the manual page
     Man,
+}
+
+/// What to do with a unit.
+#[derive(Debug, Subcommand)]
+pub(super) enum ServiceCommand {
+    /// Write the unit that runs a configuration
+    Install {
+        /// Configuration to run
+        #[arg(value_name = "CONFIG")]
+        config: Option<PathBuf>,
+        /// Name of the unit
+        #[arg(long, value_name = "NAME", default_value = "navigator", value_parser = unit_name)]
+        name: String,
+        /// Directory of the unit [default: `/etc/systemd/system`, or that of the user]
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// Remove a unit that `install` wrote
+    Remove {
+        /// Name of the unit
+        #[arg(long, value_name = "NAME", default_value = "navigator", value_parser = unit_name)]
+        name: String,
+        /// Directory of the unit [default: `/etc/systemd/system`, or that of the user]
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// The name of a unit, without its ending.
+fn unit_name(text: &str) -> Result<String, String> {
+    let name = text.trim_end_matches(".service");
+    let is_plain = name.chars().all(|char| char.is_ascii_alphanumeric() || "_-.".contains(char)) && !name.starts_with(['.', '-']);
+    if is_plain && !name.is_empty() { Ok(name.to_owned()) } else { Err("write letters, digits, `-`, `_` and `.`".to_owned()) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

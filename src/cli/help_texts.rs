@@ -51,6 +51,14 @@ pub(super) const COMPLETIONS_HELP: &str = "For bash, add this line to ~/.bashrc;
 
 /// Of `import`.
 pub(super) const IMPORT_HELP: &str = "The configuration is printed, or written to OUT, which must not exist. Standard error lists what could not be \
-    carried over, with the reason and what comes nearest. Nothing of the files is run, and no link is followed.\n\n\
-    Kinds: procfile, supervisord, systemd, compose, process-compose.\n\n\
+    carried over, with the reason and what comes nearest. Nothing of the files is run (except PM2's JavaScript, by `node`), and no link is followed.\n\n\
+    Kinds: procfile, supervisord, systemd, compose, process-compose, pm2, pebble, s6, circus, navigator (the older one, a web server).\n\n\
     Exit code: 0 if a configuration was made, 1 if the files are wrong, 2 if one is unreadable or its kind is not recognized.";
+
+/// Of `init`.
+pub(super) const INIT_HELP: &str = "The file is navigator.yml. It is made of the file of another tool (Procfile, compose.yml, units and the like), \
+    or of what bin/dev, Gemfile and package.json suggest. An existing configuration is never overwritten.";
+
+/// Of `service`.
+pub(super) const SERVICE_HELP: &str = "For root the unit is the system's, for other users their own. systemd is not asked to do anything: the commands \
+    for that are printed.";

@@ -23,6 +23,7 @@ mod replacement;
 mod reports;
 mod run;
 mod schema;
+mod service;
 mod signal;
 mod signal_listener;
 mod upgrade;
@@ -31,7 +32,7 @@ mod usage;
 use crate::access::{Trust, uid_of};
 use crate::control::trial_of;
 use crate::error_text::words;
-use arguments::{Arguments, CheckFormat, ClientCommand, Command, Common};
+use arguments::{Arguments, CheckFormat, ClientCommand, Command, Common, ServiceCommand};
 use check::CheckOptions;
 use clients::{InstanceTarget, LineNotation, LogSelection, PlanView};
 use console::{FAILURE, USAGE, fail, shell_word, state_dir, variable};
@@ -118,6 +119,14 @@ fn dispatch(command: Option<Command>, config: Option<PathBuf>, check: bool, comm
         }
         Some(Command::Graph { config, format }) => graph::graph(&required_config(config, common)?, format),
         Some(Command::Import { files, from, out }) => import::import_files(&files, from, out.as_deref()),
+        Some(Command::Init) => service::init(),
+        Some(Command::Service { command }) => {
+            let config = match &command {
+                ServiceCommand::Install { config, .. } => required_config(config.clone(), common),
+                ServiceCommand::Remove { .. } => Ok(PathBuf::new()),
+            };
+            service::service(&command, config)
+        }
         Some(Command::Schema) => schema::print_schema(),
         Some(Command::Completions { shell }) => completions::completions(&shell),
         Some(Command::Man) => man::man(),

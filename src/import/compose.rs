@@ -6,14 +6,16 @@ mod service;
 use super::ImportError;
 use super::context::{Context, Source};
 use super::interpolation::interpolate;
-use super::model::Stack;
+use super::model::{MOST_PROCESSES, Stack};
 use crate::config::{Loose, LooseKind, Value, read_loose};
+use std::collections::BTreeSet;
 
 /// Reads the files; a later one overrides what an earlier one says, as with several `-f`.
 pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
     let mut files: Vec<&Source> = sources.iter().filter(|source| !source.is_env_file()).collect();
     files.sort_by_key(|source| source.name().contains(".override."));
     let mut services: Vec<(String, Loose, &Source)> = Vec::new();
+    let mut count = 0;
     for source in &files {
         let document = read_loose(&source.text).map_err(|reason| source.invalid(0, reason))?;
         let Some(given) = document.get("services") else {
@@ -21,6 +23,10 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
         };
         if !matches!(given.kind, LooseKind::Map(_)) {
             return Err(source.invalid(given.line, "expected `services` as a map of names"));
+        }
+        count += given.entries().len();
+        if count > MOST_PROCESSES {
+            return Err(source.invalid(given.line, format!("it has more than {MOST_PROCESSES} services")));
         }
         for (name, service) in given.entries() {
             match services.iter_mut().find(|(known, ..)| known == name) {
@@ -38,8 +44,9 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
     stack.defaults.set_from("restart", Value::text("never"), "Compose: restart: \"no\"");
     stack.defaults.set_from("depends_on", Value::Row(Vec::new()), "Compose: no order without `depends_on`");
     let all = services.clone();
+    let mut left = MOST_COPIED;
     for (_, service, source) in &mut services {
-        extend(service, &all, source, stack, 0);
+        extend(service, &all, source, stack, &mut left);
         interpolate(service, context, stack, source);
     }
     let (with, without): (Vec<_>, Vec<_>) = services.iter().partition(|(_, service, _)| service::has_command(service));
@@ -50,7 +57,7 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
         );
         stack.drop(source, service.line, name, &reason);
     }
-    let names: Vec<&str> = with.iter().map(|(name, ..)| name.as_str()).collect();
+    let names: BTreeSet<&str> = with.iter().map(|(name, ..)| name.as_str()).collect();
     let awaited = service::awaited_to_complete(&services);
     for (name, service, source) in &with {
         service::add(context, source, (name, service), &names, awaited.contains(name), stack);
@@ -121,18 +128,36 @@ fn as_map(value: &Loose) -> Loose {
     Loose { line: value.line, kind: LooseKind::Map(entries.collect()) }
 }
 
+/// The number of values in a value.
+fn size(value: &Loose) -> usize {
+    let below: usize = match &value.kind {
+        LooseKind::List(items) => items.iter().map(size).sum(),
+        LooseKind::Map(entries) => entries.iter().map(|(_, value)| size(value)).sum(),
+        _ => 0,
+    };
+    below + 1
+}
+
+/// The most values that `extends` copies.
+const MOST_COPIED: usize = 200_000;
+
 /// Fills in what a service takes from another one of the same files by `extends`.
-fn extend(service: &mut Loose, all: &[(String, Loose, &Source)], source: &Source, stack: &mut Stack, depth: usize) {
+fn extend(service: &mut Loose, all: &[(String, Loose, &Source)], source: &Source, stack: &mut Stack, left: &mut usize) {
     let Some(extends) = service.get("extends").cloned() else { return };
     let name = extends.text().or_else(|| extends.get_text("service")).unwrap_or_default();
-    let base = all.iter().find(|(known, ..)| known == name).filter(|_| extends.get("file").is_none() && depth < 10);
+    let base = all.iter().find(|(known, ..)| known == name).filter(|_| extends.get("file").is_none() && *left > 0);
     let Some((_, base, _)) = base else {
         stack.drop(source, extends.line, "extends", "import the file that has this service along with this one");
         return;
     };
+    *left = left.saturating_sub(size(base));
+    if *left == 0 {
+        stack.drop(source, extends.line, "extends", "services extend too much: write the keys into them");
+        return;
+    }
     let mut extended = base.clone();
     let own = service.clone();
-    extend(&mut extended, all, source, stack, depth + 1);
+    extend(&mut extended, all, source, stack, left);
     if let LooseKind::Map(entries) = &mut extended.kind {
         entries.retain(|(key, _)| !["depends_on", "extends", "links", "volumes_from"].contains(&key.as_str()));
     }

@@ -1,9 +1,9 @@
 //! What every import needs: the files, the environment, and where the result will be.
 
-use super::model::{Fields, Note, NoteKind, Process, Stack};
+use super::model::{Fields, MOST_ENTRIES, MOST_PROCESSES, Note, NoteKind, Process, Stack};
 use super::words::needed_variable;
 use super::{ImportError, Kind};
-use crate::config::{CONFIG_DIR, Environment, Files, Loose, Value, reason, translate, valid_name};
+use crate::config::{CONFIG_DIR, Environment, Files, Loose, REPLICA, Value, reason, translate, valid_name};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -106,7 +106,10 @@ impl<'c> Context<'c> {
                  `${{{name}:?is not set}}` instead of `{reference}`"
             ),
         };
-        if is_unset && !stack.notes.iter().any(|known| known.what == note.what && known.kind == note.kind) {
+        if is_unset
+            && stack.notes.len() < MOST_PROCESSES
+            && !stack.notes.iter().any(|known| known.what == note.what && known.kind == note.kind)
+        {
             stack.notes.push(note);
         }
         reference
@@ -123,7 +126,17 @@ pub(super) fn finish(stack: &mut Stack, source: &Source) -> Result<(), ImportErr
     if stack.processes.len() > MOST_PROCESSES {
         return Err(source.invalid(0, format!("it has more than {MOST_PROCESSES} processes")));
     }
+    let all = stack.processes.iter().map(|process| &process.fields).chain([&stack.top]);
+    let is_large = |fields: &Fields| {
+        fields.0.iter().any(|field| matches!(&field.value, Value::Map(entries) if entries.len() > MOST_ENTRIES))
+    };
+    if all.into_iter().any(is_large) {
+        return Err(source.invalid(0, format!("more than {MOST_ENTRIES} variables or dependencies of one process")));
+    }
     leave_time_to_stop(stack);
+    for process in stack.processes.iter_mut().filter(|process| process.fields.has("replicas")) {
+        separate_outputs(process);
+    }
     let mut renamed: Vec<(String, String)> = Vec::new();
     let mut taken = BTreeSet::new();
     for process in &mut stack.processes {
@@ -154,11 +167,27 @@ pub(super) fn finish(stack: &mut Stack, source: &Source) -> Result<(), ImportErr
     Ok(())
 }
 
+/// More notes than a report shows.
+const MOST_NOTES: usize = 100_000;
+
 /// A stop that takes longer needs a longer shutdown than usual, in seconds.
 const LONG_STOP: u64 = 60;
 
-/// The most processes of a configuration.
-const MOST_PROCESSES: usize = 12_000;
+/// Gives each replica a file of its own.
+fn separate_outputs(process: &mut Process) {
+    for key in ["output.file", "output.stderr"] {
+        let Some(Value::Text(path)) = process.fields.get(key) else { continue };
+        if path.contains(REPLICA) || path.starts_with("/dev/") {
+            continue;
+        }
+        let (stem, ending) = match path.rsplit_once('.') {
+            Some((stem, ending)) if !ending.contains('/') && !stem.is_empty() => (stem, format!(".{ending}")),
+            _ => (path.as_str(), String::new()),
+        };
+        let path = format!("{stem}-${{{REPLICA}}}{ending}");
+        process.fields.set_from(key, Value::Text(path), "a file for each replica");
+    }
+}
 
 /// Lets a shutdown take longer than the longest stop.
 fn leave_time_to_stop(stack: &mut Stack) {
@@ -229,6 +258,9 @@ impl Reader<'_> {
     }
 
     pub(super) fn note(&mut self, kind: NoteKind, what: &str, line: usize, reason: &str) {
+        if self.notes.len() > MOST_NOTES {
+            return;
+        }
         self.notes.push(Note {
             kind,
             place: self.source.place(line),
@@ -257,8 +289,11 @@ impl Stack {
         self.processes.iter().any(|process| process.name == name)
     }
 
+    /// Adds a process; `finish` refuses one more than the most.
     pub(super) fn add(&mut self, process: Process) {
-        self.processes.push(process);
+        if self.processes.len() <= MOST_PROCESSES {
+            self.processes.push(process);
+        }
     }
 }
 
@@ -268,6 +303,11 @@ impl Kind {
         match self {
             Kind::Compose => super::compose::read(context, sources, stack),
             Kind::ProcessCompose => super::process_compose::read(context, sources, stack),
+            Kind::Pm2 => super::pm2::read(context, sources, stack),
+            Kind::Pebble => super::pebble::read(context, sources, stack),
+            Kind::S6 => super::s6::read(context, sources, stack),
+            Kind::Circus => super::circus::read(context, sources, stack),
+            Kind::Navigator => super::web_server::read(context, sources, stack),
             Kind::Procfile => super::procfile::read(context, sources, stack),
             Kind::Supervisord => super::supervisord::read(context, sources, stack),
             Kind::Systemd => super::systemd::read(context, sources, stack),

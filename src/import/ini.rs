@@ -2,6 +2,7 @@
 
 use super::ImportError;
 use super::context::Source;
+use std::collections::BTreeMap;
 
 /// A section with its entries.
 #[derive(Debug, Default)]
@@ -43,6 +44,7 @@ impl Section {
 /// A line that is none of an INI file.
 pub(super) fn sections(source: &Source) -> Result<Vec<Section>, ImportError> {
     let mut sections: Vec<Section> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut current: Option<usize> = None;
     let mut is_entry_open = false;
     for (index, raw) in source.text.lines().enumerate() {
@@ -61,9 +63,8 @@ pub(super) fn sections(source: &Source) -> Result<Vec<Section>, ImportError> {
         }
         if let Some(name) = content.strip_prefix('[') {
             let name = name.split(']').next().unwrap_or_default().trim().to_owned();
-            let known = sections.iter().position(|section| section.name == name);
-            current = Some(known.unwrap_or_else(|| {
-                sections.push(Section { name, line, entries: Vec::new() });
+            current = Some(*places.entry(name).or_insert_with_key(|name| {
+                sections.push(Section { name: name.clone(), line, entries: Vec::new() });
                 sections.len() - 1
             }));
             is_entry_open = false;

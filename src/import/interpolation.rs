@@ -41,10 +41,13 @@ fn interpolated(text: &str, context: &Context<'_>, stack: &mut Stack, place: &st
     written + rest
 }
 
+/// The longest expression in braces, in characters.
+const LONGEST: usize = 1000;
+
 /// What is in braces that were opened, and what follows them.
 fn braces(text: &str) -> Option<(&str, &str)> {
     let mut depth = 0;
-    let end = text.char_indices().find_map(|(at, char)| match char {
+    let end = text.char_indices().take(LONGEST).find_map(|(at, char)| match char {
         '}' if depth == 0 => Some(at),
         '}' => {
             depth -= 1;

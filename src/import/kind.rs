@@ -2,6 +2,7 @@
 
 use super::context::Source;
 use super::{ImportError, ImportRequest};
+use super::{pm2, s6};
 use crate::config::{Files, Loose, read_loose};
 use crate::error_text::words;
 use std::path::{Path, PathBuf};
@@ -19,16 +20,31 @@ pub enum Kind {
     Compose,
     /// `process-compose.yml`
     ProcessCompose,
+    /// Ecosystem files of PM2
+    Pm2,
+    /// Layers of Pebble
+    Pebble,
+    /// Service directories of s6 and runit
+    S6,
+    /// `circus.ini`
+    Circus,
+    /// The file of the older navigator, a web server
+    Navigator,
 }
 
 impl Kind {
     /// Every kind, by the name for `--from`.
-    pub const ALL: [(&'static str, Kind); 5] = [
+    pub const ALL: [(&'static str, Kind); 10] = [
         ("procfile", Kind::Procfile),
         ("supervisord", Kind::Supervisord),
         ("systemd", Kind::Systemd),
         ("compose", Kind::Compose),
         ("process-compose", Kind::ProcessCompose),
+        ("pm2", Kind::Pm2),
+        ("pebble", Kind::Pebble),
+        ("s6", Kind::S6),
+        ("circus", Kind::Circus),
+        ("navigator", Kind::Navigator),
     ];
 
     /// What it is called in sentences.
@@ -39,6 +55,11 @@ impl Kind {
             Kind::Systemd => "systemd",
             Kind::Compose => "Compose",
             Kind::ProcessCompose => "process-compose",
+            Kind::Pm2 => "PM2",
+            Kind::Pebble => "Pebble",
+            Kind::S6 => "s6",
+            Kind::Circus => "circus",
+            Kind::Navigator => "the older navigator",
         }
     }
 }
@@ -52,7 +73,7 @@ pub(super) fn sources(request: ImportRequest<'_>, files: &dyn Files) -> Result<(
         let text = if is_directory { String::new() } else { text(path, files)? };
         let source = Source::new(path, text);
         if request.kind.is_none() && !source.is_env_file() {
-            let kind = if is_directory { None } else { recognized(&source) };
+            let kind = if is_directory { s6::is_service_tree(path, files).then_some(Kind::S6) } else { recognized(&source) };
             let kind = kind.ok_or_else(|| {
                 let shown = path.display();
                 ImportError::Unrecognized(format!(
@@ -103,6 +124,12 @@ fn recognized(source: &Source) -> Option<Kind> {
     if name.starts_with("procfile") || name.ends_with(".procfile") {
         return Some(Kind::Procfile);
     }
+    if pm2::is_script(&name) {
+        return Some(Kind::Pm2);
+    }
+    if has_head(&["[watcher:", "[circus]"]) {
+        return Some(Kind::Circus);
+    }
     let units = [".service", ".timer", ".socket", ".path", ".target"];
     if units.iter().any(|kind| name.ends_with(kind)) || has_head(&["[Unit]", "[Service]"]) {
         return Some(Kind::Systemd);
@@ -117,6 +144,19 @@ fn recognized(source: &Source) -> Option<Kind> {
 
 /// The kind of a YAML or JSON document by its keys.
 fn recognized_document(document: &Loose) -> Option<Kind> {
+    let is_app = |app: &Loose| app.get("script").is_some();
+    if document.get("apps").is_some() || is_app(document) || document.items().first().is_some_and(is_app) {
+        return Some(Kind::Pm2);
+    }
+    if document.get("managed_processes").is_some() {
+        return Some(Kind::Navigator);
+    }
+    let services = document.get("services").map(Loose::entries).unwrap_or_default();
+    let of_pebble = ["override", "startup", "on-failure", "on-success"];
+    let is_layer = services.iter().any(|(_, service)| of_pebble.iter().any(|key| service.get(key).is_some()));
+    if is_layer || document.get("checks").is_some() || document.get("log-targets").is_some() {
+        return Some(Kind::Pebble);
+    }
     if document.get("processes").is_some_and(|processes| !processes.entries().is_empty()) {
         return Some(Kind::ProcessCompose);
     }

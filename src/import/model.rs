@@ -3,6 +3,12 @@
 use super::words::{escaped, shell_escaped};
 use crate::config::{Value, split_words};
 
+/// The most variables and dependencies of one process.
+pub(super) const MOST_ENTRIES: usize = 5000;
+
+/// The most processes of a configuration.
+pub(super) const MOST_PROCESSES: usize = 12_000;
+
 /// A configuration of ours that is being made.
 #[derive(Debug, Default)]
 pub(super) struct Stack {
@@ -105,8 +111,11 @@ impl Fields {
             self.set("env", Value::Map(Vec::new()));
         }
         let Some(Field { value: Value::Map(entries), .. }) = self.0.iter_mut().find(|field| field.key == "env") else { return };
+        // `finish` refuses one more than the most.
+        let is_full = entries.len() > MOST_ENTRIES;
         match entries.iter_mut().find(|(key, _)| key == name) {
             Some((_, old)) => *old = Value::Text(value),
+            None if is_full => {}
             None => entries.push((name.to_owned(), Value::Text(value))),
         }
     }
@@ -137,8 +146,10 @@ impl Fields {
             return;
         };
         let edge = Value::Map(edge);
+        let is_full = edges.len() > MOST_ENTRIES;
         match edges.iter_mut().find(|(name, _)| name == on) {
             Some((_, old)) => *old = edge,
+            None if is_full => {}
             None => edges.push((on.to_owned(), edge)),
         }
     }

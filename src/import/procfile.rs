@@ -2,7 +2,7 @@
 
 use super::ImportError;
 use super::context::{Context, Reader, Source};
-use super::model::{Fields, NoteKind, Process, Stack};
+use super::model::{Fields, MOST_PROCESSES, NoteKind, Process, Stack};
 use crate::config::{Value, dotenv_variables};
 use std::path::Path;
 
@@ -64,6 +64,9 @@ fn read_lines(source: &Source, stack: &mut Stack, port: u32) -> Result<(), Impor
             stack.drop(source, index + 1, "a line", "it is no `NAME: COMMAND`, and foreman ignores it, too");
             continue;
         };
+        if stack.processes.len() > MOST_PROCESSES {
+            return Ok(());
+        }
         if stack.has(name) {
             return Err(source.invalid(index + 1, format!("a second process `{name}`: give it another name")));
         }

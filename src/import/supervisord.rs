@@ -7,7 +7,7 @@ use super::ImportError;
 use super::context::{Context, Reader, Source};
 use super::ini::{Section, sections};
 use super::kind::text;
-use super::model::Stack;
+use super::model::{MOST_PROCESSES, Stack};
 use crate::config::{Loose, Value, expand as expand_glob};
 use expand::{Expansion, variables};
 use std::collections::BTreeMap;
@@ -59,7 +59,7 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
     if !is_ordered {
         stack.defaults.set_from("depends_on", Value::Row(Vec::new()), "all have one priority");
     }
-    for (_, source, section, name, group) in programs {
+    for (_, source, section, name, group) in programs.into_iter().take(MOST_PROCESSES + 1) {
         program::read(context, source, section, Expansion::new(&here, name, group), stack)?;
     }
     Ok(())

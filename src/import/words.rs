@@ -27,6 +27,19 @@ pub(super) fn needed_variable(name: &str, environment: &Environment) -> (String,
     (if is_set { format!("${{{name}}}") } else { format!("${{{name}:-}}") }, !is_set)
 }
 
+/// The longest expression in brackets that is looked for, in bytes.
+const LONGEST: usize = 1000;
+
+/// What is before the end of an expression, and what is behind it, if it ends soon: texts may be large, and have many begins.
+pub(super) fn split_soon<'t>(text: &'t str, close: &str) -> Option<(&'t str, &'t str)> {
+    let mut end = text.len().min(LONGEST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let at = text[..end].find(close)?;
+    Some((&text[..at], &text[at + close.len()..]))
+}
+
 /// Splits a line into words by quotes and backslashes alone, as programs do that run no shell. An open quote ends with the line.
 pub(super) fn words_without_shell(line: &str) -> Vec<String> {
     let mut words = Vec::new();

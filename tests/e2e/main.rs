@@ -23,6 +23,7 @@ mod forged;
 mod golden;
 mod hanging;
 mod harness;
+mod imports;
 mod instances;
 mod killed;
 mod log_files;

@@ -25,7 +25,7 @@ pub(super) fn add(
     context: &Context<'_>,
     source: &Source,
     (name, service): (&str, &Loose),
-    names: &[&str],
+    names: &BTreeSet<&str>,
     is_task: bool,
     stack: &mut Stack,
 ) {
@@ -55,7 +55,7 @@ pub(super) fn add(
     stack.add(Process { name: name.to_owned(), fields, remarks: Vec::new() });
 }
 
-fn key_of_service(context: &Context<'_>, key: &str, value: &Loose, names: &[&str], reader: &mut Reader<'_>) {
+fn key_of_service(context: &Context<'_>, key: &str, value: &Loose, names: &BTreeSet<&str>, reader: &mut Reader<'_>) {
     match key {
         "command" | "entrypoint" | "extends" | "container_name" | "init" => {}
         "image" => {
@@ -129,13 +129,13 @@ fn env_files(context: &Context<'_>, value: &Loose, reader: &mut Reader<'_>) {
     }
 }
 
-fn dependencies(value: &Loose, names: &[&str], reader: &mut Reader<'_>) {
+fn dependencies(value: &Loose, names: &BTreeSet<&str>, reader: &mut Reader<'_>) {
     let edges: Vec<(String, Loose)> = match &value.kind {
         LooseKind::Map(entries) => entries.clone(),
         _ => value.items().iter().filter_map(|item| Some((item.text()?.to_owned(), Loose::default()))).collect(),
     };
     for (on, edge) in edges {
-        if !names.contains(&on.as_str()) {
+        if !names.contains(on.as_str()) {
             let reason = format!("`{on}` is no process here: make sure that it runs, or add it as one");
             reader.note(NoteKind::Changed, "depends_on", value.line, &reason);
             continue;

@@ -2,7 +2,7 @@
 
 use crate::import::context::Context;
 use crate::import::model::Stack;
-use crate::import::words::{escaped, shell_escaped};
+use crate::import::words::{escaped, shell_escaped, split_soon};
 
 /// The values of references in one process.
 #[derive(Clone, Debug)]
@@ -58,8 +58,13 @@ impl Expansion {
 
     /// The value of a reference behind its `%`, and what follows it.
     fn reference<'t>(&self, behind: &'t str, context: &Context<'_>, stack: &mut Stack, place: &str) -> Option<(String, &'t str)> {
-        let (name, behind) = behind.strip_prefix('(')?.split_once(')')?;
-        let end = behind.find(['s', 'd']).filter(|&at| behind[..at].bytes().all(|byte| byte.is_ascii_digit()))?;
+        let (name, behind) = split_soon(behind.strip_prefix('(')?, ")")?;
+        let end = behind
+            .char_indices()
+            .take(20)
+            .find(|(_, char)| "sd".contains(*char))
+            .map(|(at, _)| at)
+            .filter(|&at| behind[..at].bytes().all(|byte| byte.is_ascii_digit()))?;
         let format = &behind[..end];
         let number = |number: i64| {
             let width: usize = format.parse().unwrap_or_default();

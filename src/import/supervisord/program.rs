@@ -11,6 +11,9 @@ use crate::import::words::words_without_shell;
 /// The most processes of one program.
 const MOST: i64 = 1000;
 
+/// The longest text of all processes of one program, in bytes.
+const MOST_TEXT: usize = 8 << 20;
+
 /// Keys that are read together with others, or need no equivalent.
 const READ_ELSEWHERE: [&str; 16] = [
     "command",
@@ -45,6 +48,10 @@ pub(super) fn read(
     let count = number(source, section, "numprocs", 1)?;
     if !(1..=MOST).contains(&count) {
         return Err(source.invalid(section.line, format!("`numprocs` of `{}` is not from 1 to {MOST}", expansion.program)));
+    }
+    let size: usize = section.entries.iter().map(|entry| entry.value.len()).sum();
+    if size.saturating_mul(usize::try_from(count).unwrap_or_default()) > MOST_TEXT {
+        return Err(source.invalid(section.line, format!("the processes of `{}` are too large together", expansion.program)));
     }
     let first = number(source, section, "numprocs_start", 0)?;
     let uses_number = section.entries.iter().any(|entry| entry.key != "process_name" && entry.value.contains("%(process_num)"));

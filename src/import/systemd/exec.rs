@@ -2,7 +2,7 @@
 
 use super::specifiers::Specifiers;
 use crate::config::is_variable;
-use crate::import::words::{escaped, shell_escaped, words_without_shell};
+use crate::import::words::{escaped, shell_escaped, split_soon, words_without_shell};
 
 /// A command line.
 #[derive(Debug, Default, PartialEq)]
@@ -59,7 +59,7 @@ fn argument(word: &str, specifiers: &Specifiers, is_literal: bool) -> String {
         let mut rest = part;
         while let Some((before, behind)) = rest.split_once('$') {
             written.push_str(before);
-            let variable = behind.strip_prefix('{').and_then(|inside| inside.split_once('}'));
+            let variable = behind.strip_prefix('{').and_then(|inside| split_soon(inside, "}"));
             if let Some((name, behind)) = variable.filter(|(name, _)| !is_literal && is_variable(name)) {
                 written.extend(["${", name, ":-}"]);
                 rest = behind;
@@ -83,7 +83,7 @@ fn shell_word(word: &str, specifiers: &Specifiers, is_literal: bool) -> String {
     let literal = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('`', "\\`");
     while let Some((before, behind)) = rest.split_once('$') {
         written.push_str(&literal(before));
-        let variable = behind.strip_prefix('{').and_then(|inside| inside.split_once('}'));
+        let variable = behind.strip_prefix('{').and_then(|inside| split_soon(inside, "}"));
         if let Some((expression, behind)) = variable {
             written.extend(["${", expression, "}"]);
             rest = behind;

@@ -7,7 +7,7 @@ use super::unit::{Unit, UnitEntry};
 use crate::config::Value;
 use crate::import::ImportError;
 use crate::import::context::{Context, Reader};
-use crate::import::model::{Fields, NoteKind, Process, Stack};
+use crate::import::model::{Fields, MOST_ENTRIES, NoteKind, Process, Stack};
 
 /// The time limit of a start, if a unit has none.
 const START: &str = "90s";
@@ -22,6 +22,9 @@ pub(super) fn add(
     let name = specifiers.process();
     let variables: Vec<(String, String)> =
         unit.all("Service", "Environment").iter().flat_map(|entry| exec::assignments(&entry.value, specifiers)).collect();
+    if variables.len() > MOST_ENTRIES {
+        return Err(unit.source.invalid(0, format!("it sets more than {MOST_ENTRIES} variables")));
+    }
     let parsed = |entry: &&UnitEntry| exec::parse(&entry.value, specifiers, &variables);
     let starts = unit.all("Service", "ExecStart");
     let kind = unit.text("Service", "Type").unwrap_or("simple");
@@ -51,11 +54,7 @@ pub(super) fn add(
         reader.fields.variable(name, value.clone());
     }
     if specifiers.is_replicated() {
-        reader.fields.set_from(
-            "replicas",
-            Value::Number(1.into()),
-            "a template: its instances are numbers here, and each has its own in NAVIGATOR_REPLICA",
-        );
+        replicate(reader.fields);
     }
     start_kind(unit, kind, &mut reader);
     keys::restarts(unit, kind == "oneshot", &mut reader);
@@ -145,6 +144,15 @@ fn start_kind(unit: &Unit<'_>, kind: &str, reader: &mut Reader<'_>) {
             reader.note(NoteKind::Changed, &format!("Type={kind}"), line, reason);
         }
     }
+}
+
+/// Replicas in the place of the instances of a template.
+fn replicate(fields: &mut Fields) {
+    fields.set_from(
+        "replicas",
+        Value::Number(1.into()),
+        "a template: its instances are numbers here, and each has its own in NAVIGATOR_REPLICA",
+    );
 }
 
 /// A command of several, in a shell.
