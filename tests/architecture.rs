@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floor of each room: a module at the top of `src/`. A room imports rooms of lower floors only.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 23] = [
     ("cli", 6),
     ("control", 5),
     ("supervisor", 4),
@@ -25,7 +25,9 @@ const FLOORS: [(&str, u8); 21] = [
     ("journal", 2),
     ("snapshot", 2),
     ("access", 1),
+    ("ledger", 2),
     ("checksum", 0),
+    ("errand", 0),
     ("error_text", 0),
     ("path_text", 0),
     ("paths", 0),

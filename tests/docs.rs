@@ -236,6 +236,7 @@ fn takes(key: &ConfigKey) -> String {
         ValueShape::Files => "path or `{path, required}`, or list of them".to_owned(),
         ValueShape::Globs => "path or glob, or list of them".to_owned(),
         ValueShape::Command => "program and arguments, as a list".to_owned(),
+        ValueShape::Repositories => "address, or list of them".to_owned(),
         ValueShape::Name => "name of a process".to_owned(),
         ValueShape::Url => "URL".to_owned(),
         ValueShape::Address => "`HOST:PORT`".to_owned(),

@@ -10,6 +10,7 @@ mod survivors;
 mod taken_over;
 
 use navigator::config::{ContentHash, Diagnostic, Inputs, Loaded, Rejected, Settings};
+use navigator::errand::Errand;
 use navigator::journal::FactUpdate;
 use navigator::runtime::{FormerRun, PausedOutput, TakenOver};
 use navigator::service_manager::ServiceManager;
@@ -123,6 +124,8 @@ impl Perform for FakeRuntime {
     async fn pause_output(&self, _: Duration) -> Result<PausedOutput, String> {
         unreachable!("no test here upgrades")
     }
+
+    fn run_errand(&self, _: Errand) {}
 
     fn take_over_done(&self) {}
 
@@ -272,7 +275,7 @@ async fn at(epoch: Instant, seconds: u64) {
 fn wanted(specs: Vec<Spec>) -> Loaded {
     let desired = Desired::new(specs, Desired::SHUTDOWN_TIMEOUT).expect("the definitions fit together");
     let (settings, inputs, content) = (Settings::default(), Inputs::default(), ContentHash::default());
-    Loaded { desired, settings, warnings: Vec::new(), inputs, content, contents: Vec::new() }
+    Loaded { desired, settings, warnings: Vec::new(), inputs, content, contents: Vec::new(), source: None }
 }
 
 /// Asks for the current view, or for one that is newer than the given one.

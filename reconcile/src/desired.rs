@@ -216,6 +216,12 @@ impl Desired {
         Desired { beyond, ..self }
     }
 
+    /// The same with another time limit of a shutdown.
+    #[must_use]
+    pub fn with_shutdown_timeout(self, shutdown_timeout: Duration) -> Desired {
+        Desired { shutdown_timeout, ..self }
+    }
+
     /// The same, undone as these settings say if it fails soon after it was saved.
     #[must_use]
     pub fn with_rollback(self, rollback: Option<Rollback>) -> Desired {

@@ -39,6 +39,7 @@ pub mod replica;
 pub mod report;
 pub mod resources;
 pub mod rollback;
+pub mod rollout;
 pub mod run_status;
 pub mod schedule;
 pub mod socket;

@@ -14,6 +14,11 @@ use core::mem;
 pub struct Variables(Vec<(Arc<str>, Text)>);
 
 impl Variables {
+    /// No variable.
+    pub const fn none() -> Variables {
+        Variables(Vec::new())
+    }
+
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&Text> {
         self.place(name).ok().map(|place| &self.0[place].1)

@@ -23,7 +23,8 @@ use std::time::Duration;
     Signals: TERM and INT stop everything in order (a second INT kills everything), QUIT kills everything, \
     HUP reloads the configuration (or stops everything in order, if the terminal was closed), USR2 reopens log files. \
     Others are logged and ignored.\n\n\
-    Environment: LOG_LEVEL (error, warn, info, debug), NAVIGATOR_CONFIG, NAVIGATOR_PID_FILE, NAVIGATOR_STATE_DIR.")]
+    Environment: LOG_LEVEL (error, warn, info, debug), NAVIGATOR_CONFIG, NAVIGATOR_DATA_DIR, NAVIGATOR_PID_FILE, \
+    NAVIGATOR_STATE_DIR.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -59,7 +60,7 @@ impl Arguments {
 /// The common options that a command uses. Without a command, all are used.
 pub(super) fn used_options(command: &str) -> &'static [&'static str] {
     match command {
-        "run" => &["named", "verbose", "quiet", "no_watch", "fresh", "trust_user", "state_dir"],
+        "run" => &["named", "verbose", "quiet", "no_watch", "fresh", "trust_user", "state_dir", "data_dir"],
         "check" | "config" | "graph" | "service" => &["named"],
         "import" | "init" | "schema" | "completions" | "man" | "help" => &[],
         _ => &["named", "trust_user", "state_dir"],
@@ -124,6 +125,10 @@ pub(super) struct Common {
     /// Directory for the state of instances [default: `/run/navigator`, or `$XDG_RUNTIME_DIR/navigator`]
     #[arg(long, value_name = "DIR", global = true)]
     pub(super) state_dir: Option<PathBuf>,
+
+    /// Directory for followed repositories [default: `/var/lib/navigator`, or `$XDG_STATE_HOME/navigator`]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) data_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod console;
 mod doctor;
+mod following;
 mod graph;
 mod help_texts;
 mod import;
@@ -32,6 +33,7 @@ mod usage;
 use crate::access::{Trust, uid_of};
 use crate::control::trial_of;
 use crate::error_text::words;
+use crate::ledger::default_base;
 use arguments::{Arguments, CheckFormat, ClientCommand, Command, Common, ServiceCommand};
 use check::CheckOptions;
 use clients::{InstanceTarget, LineNotation, LogSelection, PlanView};
@@ -40,6 +42,7 @@ use locate::{NoConfiguration, locate};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use upgrade::RunArguments;
 
 /// Runs the command that the command line names.
 ///
@@ -75,7 +78,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The configuration that is run with these arguments, and the trusted users.
-fn run_by(arguments: Vec<OsString>) -> Result<(PathBuf, Trust), String> {
+fn run_by(arguments: Vec<OsString>) -> Result<RunArguments, String> {
     let arguments = Arguments::parse_line(arguments).map_err(|error| error.to_string())?;
     let named = match arguments.command {
         None => arguments.config,
@@ -86,7 +89,8 @@ fn run_by(arguments: Vec<OsString>) -> Result<(PathBuf, Trust), String> {
     let unusable = |_printed: ExitCode| "its arguments can't be used".to_owned();
     let config = required_config(named, &arguments.common).map_err(unusable)?;
     let trust = trust(&arguments.common, Some(&config)).map_err(unusable)?;
-    Ok((config, trust))
+    let data = default_base(arguments.common.data_dir, variable);
+    Ok(RunArguments { config, trust, data })
 }
 
 /// Runs a command. `Err`: the exit code of a command that can't be started.

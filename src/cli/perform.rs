@@ -1,5 +1,6 @@
 //! The runtime as what performs the loop's actions.
 
+use crate::errand::Errand;
 use crate::runtime::{FormerRun, PausedOutput, Runtime, TakenOver};
 use crate::supervisor::Perform;
 use reconcile::event::{Action, Pid, RunId};
@@ -49,6 +50,10 @@ impl Perform for Runtime {
 
     fn run_program(&self, program: &Path, arguments: &[String], within: Duration, reply: oneshot::Sender<Result<(), String>>) {
         Runtime::run_program(self, program, arguments, within, reply);
+    }
+
+    fn run_errand(&self, errand: Errand) {
+        Runtime::run_errand(self, errand);
     }
 
     fn bind_orphans(&self, run: RunId, name: &Name) -> Option<Pid> {

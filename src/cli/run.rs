@@ -3,6 +3,7 @@
 use super::arguments::Common;
 use super::check::reject;
 use super::console::{FAILURE, INTERRUPTED, OK, fail, pid_file, print_error, state_dir, variable};
+use super::following::{LoopForFollower, check_git};
 use super::log::{LogForm, LogLines, LogSettings};
 use super::plan_text::brief;
 use super::signal_listener::SignalListener;
@@ -12,13 +13,17 @@ use crate::control::{ClaimError, HeldLock, Instance, InstanceError, LoopAccess, 
 use crate::error_text::words;
 use crate::handover::{self, Handover, InheritedDescriptors, KeptLocks};
 use crate::journal::{Accepted, FactUpdate, Journal, Opened, time_since};
+use crate::ledger::{DataDir, default_base};
 use crate::paths::{absolute, lasting};
 use crate::runtime::{
     self, DeferredFlush, Destination, HandedOver, Launcher, OutputFormat, OutputHistory, PausedOutput, Printer, Runtime, Setup,
 };
 use crate::service_manager::ServiceManager;
 use crate::snapshot::PlanReport;
-use crate::source::{Delivery, FileFollower, FileSource, Reading, Source, WatchMethod, has_writer};
+use crate::source::{
+    CommitInForce, Delivery, FileSource, FollowSetup, Reading, RepositoryFollower, Source, WatchMethod, has_writer,
+    in_force_at_start,
+};
 use crate::supervisor::{
     self, Ending, FormerNavigator, FormerProcesses, HandoverOrder, Host, INBOX, News, Published, RecordedLife, Supervisor,
 };
@@ -30,7 +35,7 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -86,18 +91,29 @@ fn start(path: &Path, common: &Common, trust: Trust, handover: Option<Handover>)
     let launcher = handover.as_ref().map_or(launcher, |handover| Launcher::of_former(handover.launcher));
     let listener = SignalListener::open(launcher).map_err(|error| StartFailure::of("failed to listen for signals", &error))?;
     let method = if common.no_watch { WatchMethod::Off } else { WatchMethod::Events };
+    let in_force = CommitInForce::default();
     let source = FileSource::new(lasting(path), Environment::current())
+        .with_commit(in_force.clone())
         .with_trust(trust)
         .with_writer_check(has_writer)
         .with_watch_method(method);
-    let reading = source.read();
-    let loaded = reading.revision.clone().map_err(StartFailure::Rejected)?;
+    let mut reading = source.read();
+    let mut loaded = reading.revision.clone().map_err(StartFailure::Rejected)?;
     let state = state_dir(common.state_dir.clone(), trust);
     let held = handover.as_ref().and_then(|handover| handover.locks.clone());
     let instance = match &held {
         Some(held) => Instance::inherited(&state, &held.directory, held.instance)?,
         None => Instance::claim(&state, path)?,
     };
+    let data = default_base(common.data_dir.clone(), variable);
+    if loaded.source.is_some() {
+        check_git().map_err(StartFailure::Other)?;
+        let data = DataDir::open(&data, path, trust).map_err(|error| StartFailure::Other(error.to_string()))?;
+        in_force_at_start(&data, &in_force).map_err(StartFailure::Other)?;
+        // What the commit wants that was in force.
+        reading = source.read();
+        loaded = reading.revision.clone().map_err(StartFailure::Rejected)?;
+    }
     let log = Log::start(&loaded.settings, common, log_trust(trust))
         .map_err(|error| StartFailure::of("failed to start logging", &error))?;
     let opened = Journal::open(instance.directory(), runtime::boot())
@@ -110,7 +126,7 @@ fn start(path: &Path, common: &Common, trust: Trust, handover: Option<Handover>)
         pid_file: pid_file.as_ref().map(HeldLock::descriptor),
     };
     let fresh = common.fresh && handover.is_none();
-    let parts = LoopParts { launcher, log, opened, directory, fresh, trust, locks, handover, inherited };
+    let parts = LoopParts { launcher, log, opened, directory, fresh, trust, data, in_force, locks, handover, inherited };
     let ending = supervise(listener, source, &reading, loaded, parts);
     if let Some(lock) = pid_file {
         lock.remove();
@@ -129,6 +145,9 @@ struct LoopParts<'a> {
     /// Whether processes of a killed navigator are ended first.
     fresh: bool,
     trust: Trust,
+    /// The directory for followed repositories.
+    data: PathBuf,
+    in_force: CommitInForce,
     locks: KeptLocks,
     /// What the former program in this process said.
     handover: Option<Handover>,
@@ -144,7 +163,7 @@ fn supervise(
     loaded: Loaded,
     parts: LoopParts<'_>,
 ) -> io::Result<Ending> {
-    let LoopParts { launcher, log, opened, directory, fresh, trust, locks, mut handover, inherited } = parts;
+    let LoopParts { launcher, log, opened, directory, fresh, trust, data, in_force, locks, mut handover, inherited } = parts;
     let SignalListener { tokio, news, news_inbox } = listener;
     let _until_the_end = DeferredFlush::new();
     tokio.block_on(async move {
@@ -153,9 +172,18 @@ fn supervise(
         let config = absolute(source.path());
         let history = OutputHistory::default();
         let to_loop = news.clone();
+        let host = Arc::new(LoopForFollower(news.clone()));
+        let setup = FollowSetup { files: source.clone(), data, config: config.clone(), trust, in_force, host };
+        let repository: Arc<OnceLock<RepositoryFollower>> = Arc::default();
+        let for_files = Arc::clone(&repository);
         let started = source.follow(reading, move |delivery| {
             let message = match delivery {
-                Delivery::Revision(revision) => News::Revision(revision),
+                Delivery::Revision(revision) => {
+                    if let (Some(repository), Some(source)) = (for_files.get(), revision.source()) {
+                        repository.set_source(source);
+                    }
+                    News::Revision(revision)
+                }
                 Delivery::Contents(contents) => News::Contents(contents),
                 Delivery::Checked => News::FilesChecked,
             };
@@ -164,6 +192,8 @@ fn supervise(
         });
         let (follower, contents) =
             started.map_err(|error| io::Error::other(format!("failed to follow the configuration: {}", words(&error))))?;
+        let follower = repository.get_or_init(|| RepositoryFollower::new(follower, setup));
+        follower.set_source(loaded.source.as_ref());
         let loaded = Loaded { contents, ..loaded };
         let Opened { journal, former, facts, epoch, is_first, damaged } = opened;
         if let Some(path) = damaged {
@@ -207,7 +237,7 @@ fn supervise(
         let epoch = Instant::now().checked_sub(time_since(epoch)).unwrap_or_else(Instant::now);
         let host = ForegroundHost {
             config,
-            follower,
+            follower: follower.clone(),
             log,
             journal: journal.clone(),
             launcher,
@@ -233,7 +263,7 @@ fn supervise(
 struct ForegroundHost {
     /// The path that navigator was started with, made absolute.
     config: PathBuf,
-    follower: FileFollower,
+    follower: RepositoryFollower,
     log: Log,
     journal: Journal,
     launcher: Launcher,

@@ -1,12 +1,14 @@
 //! Loads the main file, its includes and its env files: the stages of loading in order.
 
+use super::bootstrap::report_in_repository;
 use super::draft::{Given, given};
 use super::effective::Document;
 use super::environment::Environment;
 use super::files::{Files, InPlace};
+use super::host_source::HostSource;
 use super::problems::Problem;
 use super::process::{self, ParsedProcess};
-use super::read::{EnvFiles, Loader, path_help, read_failure, remedy};
+use super::read::{EnvFiles, Loader, Origin, path_help, read_failure, remedy};
 use super::reader::beside;
 use super::resolve::{UnreadProcesses, drop_unread, resolve};
 use super::scope::VariableScope;
@@ -19,7 +21,7 @@ use super::{
 use crate::access::Distrust;
 use reconcile::desired::Desired;
 use reconcile::rollback::Rollback;
-use reconcile::spec::{Exec, Tier};
+use reconcile::spec::{Exec, InheritEnv, Tier};
 use reconcile::text::Text;
 use reconcile::variables::Variables;
 use std::collections::BTreeMap;
@@ -27,6 +29,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Loads a configuration with its includes and env files.
@@ -63,7 +66,18 @@ pub(super) fn load_into(
     environment: &Environment,
     document: Option<&mut Document>,
 ) -> Result<Loaded, Rejected> {
-    let mut loader = Loader::new(main, files, environment);
+    load_with(main, files, environment, Origin::Host, document)
+}
+
+/// The same for a file of any origin.
+pub(super) fn load_with(
+    main: &Path,
+    files: &dyn Files,
+    environment: &Environment,
+    origin: Origin,
+    document: Option<&mut Document>,
+) -> Result<Loaded, Rejected> {
+    let mut loader = Loader::new(main, files, environment, origin);
     let (outcome, kind) = match loader.read_file(main) {
         Ok(bytes) => (loader.load(main, bytes, document), RejectedKind::Invalid),
         Err(error) => {
@@ -82,12 +96,13 @@ pub(super) fn load_into(
     let shown = std::mem::take(&mut loader.problems).into_shown(&loader.texts);
     loader.mask_shown(&shown);
     let (diagnostics, omitted) = shown.into_diagnostics(&loader.texts, top::is_own_key);
+    let content = loader.content.finish();
     match outcome {
         Some((desired, settings)) if !rejected => {
-            let content = loader.content.finish();
-            Ok(Loaded { desired, settings, warnings: diagnostics, inputs: loader.inputs, content, contents: Vec::new() })
+            let (inputs, source) = (loader.inputs, loader.source);
+            Ok(Loaded { desired, settings, warnings: diagnostics, inputs, content, contents: Vec::new(), source })
         }
-        _ => Err(Rejected { diagnostics, omitted, kind, inputs: loader.inputs }),
+        _ => Err(Rejected { diagnostics, omitted, kind, inputs: loader.inputs, content: Box::new(content), source: None }),
     }
 }
 
@@ -99,6 +114,8 @@ struct SharedSettings<'a> {
     defaults: Vec<Given<'a>>,
     env: Variables,
     env_file: Variables,
+    /// The variables of the host's own file, if this one is in a repository.
+    host: Variables,
     /// A global env file could not be read.
     incomplete: bool,
     /// The file has a `command` at its top level.
@@ -144,10 +161,25 @@ fn untrusted_directory(pattern: &Text, span: SourceSpan, error: &io::Error) -> P
     Problem::error(span, message).maybe_help(remedy(error, pattern.is_secret()))
 }
 
+/// The variables of the host's own file that a process inherits.
+fn inherited_of(host: &Variables, inherit: &InheritEnv) -> Variables {
+    let is_inherited = |name: &str| match inherit {
+        InheritEnv::All => true,
+        InheritEnv::Only(names) => names.as_slice().iter().any(|inherited| inherited.value() == name),
+    };
+    host.iter().filter(|(name, _)| is_inherited(name)).map(|(name, value)| (name.into(), value.clone())).collect()
+}
+
 impl Loader<'_> {
     fn load(&mut self, main: &Path, bytes: Vec<u8>, mut document: Option<&mut Document>) -> Option<(Desired, Settings)> {
         let node = self.tree(main, main, bytes)?;
         let entries = top::entries(&node, true, &mut self.problems);
+        if self.origin.is_repository() {
+            report_in_repository(entries, &mut self.problems);
+        } else if let Some(source) = entry(entries, "source").filter(|entry| !entry.value.is_null()) {
+            let shared = self.shared(entries);
+            return self.host_file(entries, source, &shared, document);
+        }
         let mut missing = UnreadProcesses::default();
         let included = self.include(main, entry(entries, "include"), &mut missing);
         let mut nodes = top::processes(entries, &mut self.problems);
@@ -198,6 +230,28 @@ impl Loader<'_> {
         // A change of the settings alone makes a new generation.
         let beyond = Text::secret(&format!("{settings:?}"), "settings");
         Some((desired.with_beyond(beyond), settings))
+    }
+
+    /// Reads a file that says where the configuration is followed from.
+    fn host_file(
+        &mut self,
+        entries: &[MapEntry],
+        source: &MapEntry,
+        shared: &SharedSettings<'_>,
+        document: Option<&mut Document>,
+    ) -> Option<(Desired, Settings)> {
+        let (settings, timeout, _) = self.settings(entries, shared, document);
+        let is_given = |key: &str| entry(entries, key).is_some_and(|entry| !entry.value.is_null());
+        let scope = VariableScope::new(BTreeMap::new(), vec![&shared.env, &shared.env_file]).incomplete(shared.incomplete);
+        let (git, host) = self.bootstrap(entries, source, scope)?;
+        self.source = Some(Arc::new(HostSource {
+            git,
+            host,
+            variables: Variables::of_layers(&[&shared.env_file, &shared.env]),
+            settings: is_given("logging").then(|| settings.clone()),
+            shutdown_timeout: is_given("shutdown_timeout").then_some(timeout),
+        }));
+        Some((Desired::nothing().with_shutdown_timeout(timeout), settings))
     }
 
     /// The trees of the included files, sorted by path.
@@ -273,13 +327,14 @@ impl Loader<'_> {
         self.problems.add_all(missing);
         let maps: Vec<&Node> = given("env").map(|entry| &entry.value).into_iter().collect();
         let own = process::variables(&maps, &mut self.problems);
-        let mut scope = VariableScope::new(own, vec![&env_file]).incomplete(incomplete);
+        let host = self.origin.variables().clone();
+        let mut scope = VariableScope::new(own, vec![&env_file, &host]).incomplete(incomplete);
         let env = scope.resolve_own(&mut self.context());
         self.problems.subject.owner = Owner::Defaults;
         let defaults = given("defaults").map(|entry| process::defaults(&entry.value, &mut self.problems)).unwrap_or_default();
         self.check_defaults(&defaults);
         self.problems.subject.owner = Owner::File;
-        SharedSettings { defaults, env, env_file, incomplete, stray_command: entry(entries, "command").is_some() }
+        SharedSettings { defaults, env, env_file, host, incomplete, stray_command: entry(entries, "command").is_some() }
     }
 
     /// Reports errors in `defaults`, even if no process uses them. Their variables are known only in a process.
@@ -309,11 +364,12 @@ impl Loader<'_> {
         let incomplete = shared.incomplete;
         let replica = given(&fields, "replicas").filter(|entry| !entry.value.is_null()).map(|_| number);
         let files = given(&fields, "env_file").filter(|entry| !entry.value.is_null()).map(|entry| {
-            let scope = VariableScope::new(variables.clone(), vec![&shared.env, &shared.env_file]).incomplete(incomplete);
+            let scope =
+                VariableScope::new(variables.clone(), vec![&shared.env, &shared.env_file, &shared.host]).incomplete(incomplete);
             self.env_files(&entry.value, &mut scope.of_replica(replica))
         });
         let EnvFiles { variables: env_file, is_incomplete, missing } = files.unwrap_or_default();
-        let below = vec![&env_file, &shared.env, &shared.env_file];
+        let below = vec![&env_file, &shared.env, &shared.env_file, &shared.host];
         let mut scope = VariableScope::new(variables, below).incomplete(incomplete || is_incomplete).of_replica(replica);
         let env = scope.resolve_own(&mut self.context());
         let mut draft = self.with_reader(&mut scope, |reader| process::read(reader, &fields));
@@ -327,7 +383,8 @@ impl Loader<'_> {
         }
         serving_checks::check(&draft, &fields, own_count, &[&env_file, &shared.env_file], &mut self.problems);
         draft.spec.tier = tier;
-        draft.spec.exec.env = Variables::of_layers(&[&shared.env_file, &shared.env, &env_file, &env]);
+        let inherited = inherited_of(&shared.host, &draft.spec.exec.inherit_env);
+        draft.spec.exec.env = Variables::of_layers(&[&inherited, &shared.env_file, &shared.env, &env_file, &env]);
         serving_checks::set_nonblocking(&mut draft.spec.exec);
         replicas::name(&mut draft, number);
         if let Some(problem) = shell_lints::command_line(&fields).filter(|_| !self.has_program(&draft.spec.exec)) {
@@ -359,7 +416,8 @@ impl Loader<'_> {
         document: Option<&mut Document>,
     ) -> (Settings, Duration, Option<Rollback>) {
         let given = |key: &str| entry(entries, key).filter(|entry| !entry.value.is_null()).map(|entry| &entry.value);
-        let mut scope = VariableScope::new(BTreeMap::new(), vec![&shared.env, &shared.env_file]).incomplete(shared.incomplete);
+        let layers = vec![&shared.env, &shared.env_file, &shared.host];
+        let mut scope = VariableScope::new(BTreeMap::new(), layers).incomplete(shared.incomplete);
         self.with_reader(&mut scope, |reader| {
             if let Some(document) = document {
                 document.add_top(reader, entries);

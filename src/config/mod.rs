@@ -13,6 +13,7 @@
 
 mod address;
 mod address_conflicts;
+mod bootstrap;
 mod content;
 mod diagnostic;
 mod dialects;
@@ -24,9 +25,12 @@ mod environment;
 mod excerpt;
 mod fields;
 mod files;
+mod followed;
 mod foreign;
 mod foreign_syntax;
+mod git_url;
 mod glob;
+mod host_source;
 mod inherited;
 mod listen;
 mod load;
@@ -70,8 +74,10 @@ pub(crate) use dotenv::variables as dotenv_variables;
 pub use effective::{Effective, EffectiveError, EffectiveRequest, Notation, effective};
 pub use environment::Environment;
 pub use files::{CHUNK, Disk, Files, MAX_BYTES};
+pub use followed::{FollowedFile, load_followed};
 pub(crate) use foreign::{Translated, reason, translate};
 pub(crate) use glob::{expand, is_glob, matches};
+pub use host_source::{GitReference, GitSource, HostSource};
 pub use load::{load, load_in_place};
 pub use problems::MAX_SHOWN;
 pub use render::{render, render_all};
@@ -88,6 +94,7 @@ use reconcile::event::Content;
 use reconcile::text::Name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A valid configuration.
 #[derive(Clone, Debug)]
@@ -104,6 +111,8 @@ pub struct Loaded {
     pub content: ContentHash,
     /// Content of the files in `watch`, by process. [`load`] leaves it empty: the caller fills it in.
     pub contents: Vec<(Name, Content)>,
+    /// Where the configuration is followed from, if not from the file itself.
+    pub source: Option<Arc<HostSource>>,
 }
 
 /// An invalid configuration; no part of it is used.
@@ -117,6 +126,10 @@ pub struct Rejected {
     pub kind: RejectedKind,
     /// The paths to watch for a corrected configuration.
     pub inputs: Inputs,
+    /// The hash of every file that was read.
+    pub content: Box<ContentHash>,
+    /// Where the configuration is followed from, if the host's own file is valid.
+    pub source: Option<Arc<HostSource>>,
 }
 
 impl Rejected {
@@ -181,4 +194,14 @@ pub struct Inputs {
     pub files: BTreeSet<PathBuf>,
     /// Directories listed for `include` globs, each with the patterns for its entries.
     pub directories: BTreeMap<PathBuf, BTreeSet<String>>,
+}
+
+impl Inputs {
+    /// Adds the paths of another result.
+    fn add(&mut self, other: Inputs) {
+        self.files.extend(other.files);
+        for (directory, patterns) in other.directories {
+            self.directories.entry(directory).or_default().extend(patterns);
+        }
+    }
 }

@@ -5,6 +5,7 @@
 use super::content::ContentHasher;
 use super::environment::Environment;
 use super::files::{Files, MAX_BYTES};
+use super::host_source::HostSource;
 use super::parts::{ENV_FILE, EnvFileItem};
 use super::problems::{Problem, Problems, ShownProblems};
 use super::reader::{NodeReader, beside};
@@ -13,7 +14,7 @@ use super::source_map::{SourceMap, SourceSpan, TextId};
 use super::subject::{KEY, OWNER};
 use super::tree::{Node, NodeKind, entry};
 use super::words::{is_variable, quoted_if_needed};
-use super::{Inputs, dialects, dotenv, duplicates, glob, secret_mask, secrets, top, yaml};
+use super::{Inputs, dialects, dotenv, duplicates, git_url, glob, secret_mask, secrets, top, yaml};
 use crate::access::Distrust;
 use crate::paths::absolute;
 use reconcile::text::Text;
@@ -24,11 +25,15 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Everything that has been read so far, and what is needed to read more.
 pub(super) struct Loader<'l> {
     pub(super) files: &'l dyn Files,
     pub(super) environment: &'l Environment,
+    pub(super) origin: Origin,
+    /// Where the configuration is followed from.
+    pub(super) source: Option<Arc<HostSource>>,
     /// The directory of the configuration.
     config_dir: String,
     /// The working directory, once it is needed.
@@ -46,6 +51,30 @@ pub(super) struct Loader<'l> {
     sockets: usize,
     /// The configuration files, each with its tree if it is YAML.
     parsed: Vec<(TextId, Option<Rc<Node>>)>,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Origin {
+    /// It is this host's own file.
+    Host,
+    /// It is in a repository. The variables are those of the host's own file.
+    Repository(Variables),
+}
+
+impl Origin {
+    pub(super) fn is_repository(&self) -> bool {
+        matches!(self, Origin::Repository(_))
+    }
+
+    /// The variables of the host's own file, if this is another one.
+    pub(super) fn variables(&self) -> &Variables {
+        const NONE: &Variables = &Variables::none();
+        match self {
+            Origin::Host => NONE,
+            Origin::Repository(variables) => variables,
+        }
+    }
 }
 
 /// Why an env file can't be read.
@@ -83,11 +112,13 @@ fn env_file_item(reader: &mut NodeReader<'_, '_, '_>, node: &Node) -> EnvFileIte
 }
 
 impl<'l> Loader<'l> {
-    pub(super) fn new(main: &Path, files: &'l dyn Files, environment: &'l Environment) -> Loader<'l> {
+    pub(super) fn new(main: &Path, files: &'l dyn Files, environment: &'l Environment, origin: Origin) -> Loader<'l> {
         let config_dir = absolute(main).parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
         Loader {
             files,
             environment,
+            origin,
+            source: None,
             config_dir,
             working_dir: OnceCell::new(),
             texts: SourceMap::default(),
@@ -168,7 +199,8 @@ impl<'l> Loader<'l> {
                 Some(tree) if is_map_or_empty(tree) => secret_mask::of_blocks(&source[..end]),
                 _ => secret_mask::of_lines(&source[..end]),
             };
-            self.texts.mask(*text, in_tree.into_iter().flatten().chain(in_lines));
+            let in_urls = git_url::passwords(&source[..end]);
+            self.texts.mask(*text, in_tree.into_iter().flatten().chain(in_lines).chain(in_urls));
         }
     }
 

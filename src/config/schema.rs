@@ -5,6 +5,7 @@
 
 use super::address::{NO_PATH, PATH, PORT};
 use super::fields::{self, RESTART_FIELDS};
+use super::host_source::BESIDE;
 use super::listen::{ADDRESS, ONLY_FOR_PATHS, SOCKET_NAME};
 use super::parts;
 use super::reader::keys;
@@ -47,6 +48,7 @@ pub fn schema() -> Value {
         {"required": ["managed_processes"]},
         {"required": ["applications"], "properties": {"applications": {"type": "array"}}},
         {"required": ["include"]},
+        {"required": ["source"]},
     ]);
     let mut ignored = foreign_keys(&top::WEB_SERVER);
     set(&mut ignored, "^x-", true);
@@ -54,6 +56,7 @@ pub fn schema() -> Value {
     set(&mut schema, "title", "Configuration of navigator");
     set(&mut schema, "description", "The processes of one host: what runs, and how it is kept so.");
     set(&mut schema, "anyOf", lists);
+    set(&mut schema, "dependentSchemas", beside_source());
     set(&mut schema, "patternProperties", ignored);
     set(&mut schema, "$defs", json!({ "process": process() }));
     schema
@@ -146,6 +149,11 @@ fn value(key: &ConfigKey, path: &str) -> Value {
             one_or_more(&glob)
         }
         ValueShape::Command => json!({ "type": "array", "items": any_text(), "minItems": 1 }),
+        ValueShape::Repositories => {
+            let mut list = one_or_more(&repository());
+            set(&mut list["anyOf"][1], "minItems", 1);
+            list
+        }
         ValueShape::Name => name(),
         ValueShape::Url => written_as("http://[^/]+.*"),
         ValueShape::Address => written_as(".+:[0-9]{1,5}"),
@@ -196,6 +204,7 @@ fn value(key: &ConfigKey, path: &str) -> Value {
             set(&mut logging, "patternProperties", foreign_keys(&[top::WEB_SERVER_LOGGING]));
             logging
         }
+        ValueShape::Part(keys) if path == "source.git" => git(map(&keys(), &inner)),
         ValueShape::Part(keys) => map(&keys(), &inner),
         ValueShape::Choice(of, keys) => choice(of, map(&keys(), &inner)),
         ValueShape::Edges(keys) => {
@@ -225,6 +234,31 @@ fn value(key: &ConfigKey, path: &str) -> Value {
             if key.name == "applications" { json!({ "anyOf": [list, { "type": "object" }] }) } else { list }
         }
     }
+}
+
+/// With `source`, only some keys are allowed.
+fn beside_source() -> Value {
+    let others = top::TOP.iter().filter(|key| key.name != "source" && !BESIDE.contains(&key.name));
+    let others: Map<String, Value> = others.map(|key| (key.name.to_owned(), Value::Bool(false))).collect();
+    json!({ "source": { "properties": others } })
+}
+
+/// The address of a repository.
+fn repository() -> Value {
+    let mut url = text();
+    set(&mut url, "pattern", r"^[^-\u0000-\u001f]");
+    set(&mut url, "not", json!({ "pattern": r"^(http|git)://|::|^[a-z]+://[^/@]*:[^/@]*@|^(ssh|https)://-" }));
+    url
+}
+
+/// `source.git`: one of `branch`, `tag` and `tags`.
+fn git(mut map: Value) -> Value {
+    let exclusive = json!({
+        "branch": { "properties": { "tag": false, "tags": false } },
+        "tag": { "properties": { "tags": false } },
+    });
+    set(&mut map, "dependentSchemas", exclusive);
+    map
 }
 
 /// An amount of memory that isn't zero.

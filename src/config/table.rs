@@ -17,6 +17,8 @@ pub enum ValueShape {
     Globs,
     /// A program and its arguments, as a list.
     Command,
+    /// The address of a Git repository, or a list of them.
+    Repositories,
     /// A process name.
     Name,
     /// An `http://` URL.

@@ -1,6 +1,7 @@
 //! The keys at the top of the main file and of included files.
 
 use super::fields::is_field;
+use super::host_source::SOURCE;
 use super::parts::{part, set};
 use super::problems::{Problem, Problems};
 use super::reader::{FieldReader, NodeReader, beside, keys};
@@ -40,6 +41,8 @@ pub(super) static TOP: &[ConfigKey] = &[
     key("rollback", ValueShape::BoolOrPart(|| keys(ROLLBACK)))
         .default("false")
         .means("undo a configuration that fails soon after it is saved"),
+    key("source", ValueShape::Part(|| keys(SOURCE)))
+        .means("a repository to follow; beside it there is only `env`, `env_file`, `logging` and `shutdown_timeout`"),
 ];
 
 /// The keys of `rollback`.
@@ -168,7 +171,9 @@ pub(super) fn entries<'a>(node: &'a Node, main: bool, problems: &mut Problems) -
             problems.add(problem.help(list));
         }
     }
-    let is_enough = |entry: &MapEntry| is_list(&entry.key) && !is_web_applications(entry) || main && entry.key == "include";
+    let is_enough = |entry: &MapEntry| {
+        is_list(&entry.key) && !is_web_applications(entry) || main && matches!(entry.key.as_str(), "include" | "source")
+    };
     if !has_errors && map.strays().is_empty() && map.duplicates().is_empty() && !map.entries.iter().any(is_enough) {
         let lists = if main {
             "neither `managed_processes` nor `applications` nor `include`"

@@ -5,6 +5,7 @@
 mod answers;
 mod arrival;
 mod client;
+mod following;
 mod holder;
 mod instance;
 mod known;

@@ -1,6 +1,7 @@
 //! The HTTP routes under `/v1/`: each answers from a view, or sends a request to the loop.
 
 use super::answers::{Answer, ErrorAnswer, events, json, lines, snapshot};
+use super::following::look;
 use super::loop_access::{LoopAccess, ask};
 use super::upgrade::upgrade;
 use crate::config::Diagnostic;
@@ -321,6 +322,9 @@ fn signal(body: &OrderBody) -> Result<ManualOrder, ErrorAnswer> {
 async fn reload(to: &LoopAccess, body: OrderBody) -> Result<Answer, ErrorAnswer> {
     if !body.names.is_empty() {
         return order(to, body, |_| Ok(ManualOrder::Reload)).await;
+    }
+    if let Some(looked) = look(to).await? {
+        return looked;
     }
     match ask(to, Request::Reload).await? {
         ReloadOutcome::Accepted(generation, changed) => {

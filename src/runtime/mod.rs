@@ -15,6 +15,7 @@
 
 mod commands;
 mod environment;
+mod errands;
 mod former_run;
 mod group;
 mod handing_over;

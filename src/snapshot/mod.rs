@@ -6,11 +6,13 @@ mod cause;
 mod event;
 mod moment;
 pub mod plan;
+mod source;
 
 pub use cause::Cause;
 pub use event::{EventDetails, StreamEvent};
 pub use moment::Moment;
 pub use plan::PlanReport;
+pub use source::{ConditionSnapshot, InForceSnapshot, NewestSnapshot, SourceSnapshot, SuspensionSnapshot};
 
 use reconcile::spec::Tier;
 use reconcile::state::ProcessState;
@@ -31,6 +33,9 @@ pub struct Snapshot {
     pub config: Config,
     /// Whether the file on disk is in force and every process is as it says.
     pub converged: bool,
+    /// The repository that is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceSnapshot>,
     /// What has become of the configuration, if it asks for rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutSnapshot>,

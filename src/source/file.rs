@@ -3,6 +3,7 @@
 //! It decides whether the content is valid, not whether anything changed.
 
 use super::file_stat::{FileStat, FileStats};
+use super::git::CommitInForce;
 use super::revision::WatchMethod;
 use crate::access::identity::Identity;
 use crate::access::{Directory, FoundPath, Trust};
@@ -29,6 +30,7 @@ pub struct FileSource {
     pub(super) has_writer: WriterCheck,
     pub(super) watch_method: WatchMethod,
     trust: Trust,
+    in_force: CommitInForce,
 }
 
 /// One reading of all files.
@@ -96,7 +98,14 @@ impl Reading {
 impl FileSource {
     /// The file at `path`; `environment` is navigator's own, for substitution.
     pub fn new(path: PathBuf, environment: Environment) -> FileSource {
-        FileSource { path, environment, has_writer: |_| None, watch_method: WatchMethod::Events, trust: Trust::everybody() }
+        FileSource {
+            path,
+            environment,
+            has_writer: |_| None,
+            watch_method: WatchMethod::Events,
+            trust: Trust::everybody(),
+            in_force: CommitInForce::default(),
+        }
     }
 
     /// Calls `has_writer` on every file before it is read. This matters to [`FileSource::follow`] alone.
@@ -109,6 +118,12 @@ impl FileSource {
     #[must_use]
     pub fn with_trust(self, trust: Trust) -> FileSource {
         FileSource { trust, ..self }
+    }
+
+    /// Reads what this commit wants, if the file says that a repository is followed.
+    #[must_use]
+    pub fn with_commit(self, in_force: CommitInForce) -> FileSource {
+        FileSource { in_force, ..self }
     }
 
     /// Finds changes by this method. This matters to [`FileSource::follow`] alone.
@@ -140,9 +155,25 @@ impl FileSource {
     /// Reads everything now, with the content of another file in the place of this one.
     pub fn read_in_place(&self, file: &Path) -> Reading {
         let fs = RecordingFs::new(self.has_writer).with_trust(self.trust);
-        let revision = config::load_in_place(file, &self.path, &fs, &self.environment);
+        let host = config::load_in_place(file, &self.path, &fs, &self.environment);
+        let revision = host.and_then(|host| self.in_force.load(host, &fs, &self.environment));
         let (record, answers) = fs.finish();
         Reading { revision, record, answers }
+    }
+
+    /// Reads the host's own file alone.
+    pub(super) fn read_host(&self) -> Result<Loaded, Rejected> {
+        self.read_with(|files, environment| config::load(&self.path, files, environment))
+    }
+
+    /// Reads other files in the same way.
+    pub(super) fn read_with<T>(&self, read: impl FnOnce(&dyn Files, &Environment) -> T) -> T {
+        read(&RecordingFs::new(self.has_writer).with_trust(self.trust), &self.environment)
+    }
+
+    /// Whether a configuration waits for the first commit of its repository.
+    pub(super) fn is_awaited(&self, loaded: &Loaded) -> bool {
+        self.in_force.is_awaited(loaded)
     }
 
     /// Asks the file system what an earlier reading asked. Equal answers mean equal content, so that nothing need be parsed

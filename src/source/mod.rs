@@ -7,6 +7,7 @@ mod file;
 mod file_digests;
 mod file_stat;
 mod fs_events;
+mod git;
 mod revision;
 #[cfg(test)]
 mod test_directory;
@@ -16,6 +17,10 @@ mod watched;
 mod writers;
 
 pub use file::{FileSource, Reading, WriterCheck};
+pub use git::{
+    CommitInForce, FollowSetup, FollowerHost, LookOutcome, OLDEST_GIT, OrderReply, Reloaded, RepositoryFollower, SourceOrder,
+    in_force_at_start,
+};
 pub use revision::{Contents, Delivery, Revision, Source, Ticket, Tickets, WatchMethod};
 pub use watch::FileFollower;
 pub use writers::has_writer;

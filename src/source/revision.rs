@@ -2,7 +2,8 @@
 //!
 //! The event loop and the control socket know no more of it.
 
-use crate::config::{Loaded, Rejected};
+use super::git::{LookOutcome, OrderReply, SourceOrder};
+use crate::config::{HostSource, Loaded, Rejected};
 use reconcile::event::Content;
 use reconcile::spec::Spec;
 use reconcile::text::Name;
@@ -10,6 +11,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::oneshot;
 
 /// A source of configuration revisions. It delivers every new one unasked.
 pub trait Source: fmt::Debug {
@@ -41,6 +43,16 @@ pub trait Source: fmt::Debug {
     /// # Errors
     /// Every problem that keeps it from being applied.
     fn read(&self, candidate: Option<&Path>, place: Option<&Path>) -> Result<Loaded, Rejected>;
+
+    /// Looks at the followed repository now, and puts in force what is wanted. Returns false if none is followed.
+    fn look(&self, _reply: Option<oneshot::Sender<LookOutcome>>) -> bool {
+        false
+    }
+
+    /// Carries out an order about the followed repository. Returns false if none is followed.
+    fn order(&self, _order: SourceOrder, _reply: oneshot::Sender<OrderReply>) -> bool {
+        false
+    }
 }
 
 /// The digests of watched files, for each process that watches some.
@@ -73,6 +85,16 @@ pub struct Revision {
     pub answers: Ticket,
     /// The configuration, or why it was rejected. A valid one comes with the contents of all watched files.
     pub outcome: Result<Box<Loaded>, Rejected>,
+}
+
+impl Revision {
+    /// The repository that is followed, as the host's own file says; `None`: that file is wrong.
+    pub fn source(&self) -> Option<Option<&Arc<HostSource>>> {
+        match &self.outcome {
+            Ok(loaded) => Some(loaded.source.as_ref()),
+            Err(rejected) => rejected.source.as_ref().map(Some),
+        }
+    }
 }
 
 /// What a source delivers.

@@ -367,6 +367,10 @@ impl<D: Fn(Delivery)> FollowerThread<D> {
         self.answers = reading.answers;
         self.restart_debounce(reading.record);
         if let Ok(loaded) = &mut reading.revision {
+            if self.source.is_awaited(loaded) {
+                // What runs goes on until there is a commit.
+                loaded.desired = self.desired.clone();
+            }
             // Unchanged definitions are found here, because the event loop has other work.
             loaded.desired.share(&self.desired);
             self.desired = loaded.desired.clone();

@@ -263,6 +263,15 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 self.answer_file_check();
                 Vec::new()
             }
+            News::Errand(errand) => {
+                self.performer.run_errand(errand);
+                Vec::new()
+            }
+            News::Source(source) => {
+                self.readers.changed();
+                self.file.source = source.map(Arc::from);
+                Vec::new()
+            }
             News::ClockChanged => self.renewed_dates(),
             News::Signal(signal) => Vec::from_iter(self.handle_signal(signal)),
             News::Request(request) => self.handle_request(request),
@@ -334,8 +343,10 @@ impl<P: Perform, S: Host> Supervisor<P, S> {
                 return None;
             }
             NavigatorSignal::Hangup => {
-                // No client waits: the outcome is logged.
-                let _ticket = self.host.source().reload();
+                // No client waits: the outcome is logged. A look reads the files, too.
+                if !self.host.source().look(None) {
+                    let _ticket = self.host.source().reload();
+                }
                 return None;
             }
             NavigatorSignal::Reopen => {

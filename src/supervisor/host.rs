@@ -2,6 +2,7 @@
 
 use super::inbox::HandoverOrder;
 use crate::config::{Diagnostic, Loaded};
+use crate::errand::Errand;
 use crate::journal::FactUpdate;
 use crate::runtime::{FormerRun, PausedOutput, TakenOver};
 use crate::service_manager::ServiceManager;
@@ -55,6 +56,9 @@ pub trait Perform {
 
     /// Runs another program for at most this long, and answers how it ended.
     fn run_program(&self, program: &Path, arguments: &[String], within: Duration, reply: oneshot::Sender<Result<(), String>>);
+
+    /// Runs a program for another part of navigator.
+    fn run_errand(&self, errand: Errand);
 
     /// Ends the adoption of orphans. A process with an orphan that survived is never started beside it.
     fn release_orphans(&self);

@@ -3,8 +3,9 @@
 use super::event_stream::EventSubscription;
 use super::pending_orders::TrackedOrder;
 use super::view::LoopView;
+use crate::errand::Errand;
 use crate::handover::Program;
-use crate::snapshot::ConfigProblem;
+use crate::snapshot::{ConfigProblem, SourceSnapshot};
 use crate::source::Revision;
 use reconcile::event::Content;
 use reconcile::spec::Signal;
@@ -29,6 +30,10 @@ pub enum News {
     FilesChecked,
     /// The wall clock was set, or the machine was suspended.
     ClockChanged,
+    /// A program is to be run.
+    Errand(Errand),
+    /// The state of the followed repository has changed; `None`: none is followed.
+    Source(Option<Box<SourceSnapshot>>),
     /// Navigator received a signal.
     Signal(NavigatorSignal),
     /// A client asks for something.

@@ -4,7 +4,7 @@
 
 use super::log_events::ORPHANED;
 use crate::schedule;
-use crate::snapshot::{self, Cause, ConfigProblem, ConfigState, Exit, Moment, PlanReport, Snapshot, Watch};
+use crate::snapshot::{self, Cause, ConfigProblem, ConfigState, Exit, Moment, PlanReport, Snapshot, SourceSnapshot, Watch};
 use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
@@ -61,6 +61,8 @@ pub(super) struct File {
     pub(super) errors: Arc<[ConfigProblem]>,
     /// Since when it is rejected.
     pub(super) rejected_at: Option<Timestamp>,
+    /// The repository that is followed.
+    pub(super) source: Option<Arc<SourceSnapshot>>,
     /// It was rejected until just now.
     pub(super) is_mended: bool,
 }
@@ -149,7 +151,7 @@ impl LoopView {
 
     /// Whether the file on disk is in force, and the named processes are as it says. Without names: all processes.
     pub fn is_converged(&self, names: &[Name]) -> bool {
-        if !self.file.errors.is_empty() || self.upcoming.is_some() {
+        if !self.file.errors.is_empty() || self.upcoming.is_some() || !self.is_synced() {
             return false;
         }
         if names.is_empty() {
@@ -161,6 +163,11 @@ impl LoopView {
         names.iter().all(|name| self.engine.is_as_wanted(name))
     }
 
+    /// Whether no followed repository has a newer commit that should be in force.
+    fn is_synced(&self) -> bool {
+        self.file.source.as_ref().is_none_or(|source| source.is_synced())
+    }
+
     /// Whether the named processes, without names all, won't be as the file says without help: the file is rejected, or one of
     /// them has failed or was put back, or all was rolled back.
     pub fn is_hopeless(&self, names: &[Name]) -> bool {
@@ -170,6 +177,7 @@ impl LoopView {
         };
         !self.file.errors.is_empty()
             || self.engine.is_rolled_back()
+            || self.file.source.as_ref().is_some_and(|source| source.is_refused())
             || (self.upcoming.is_none()
                 && if names.is_empty() { self.names().any(has_failed) } else { names.iter().any(has_failed) })
     }
@@ -236,7 +244,8 @@ impl LoopView {
         let is_pending = live.has_pending_change();
         let rollout = self.engine.rollout();
         let rolled_back = self.rolled_back(rollout.as_ref());
-        let is_in_force = is_accepted && rolled_back.is_none() && !is_pending && self.upcoming.is_none();
+        let is_in_force = is_accepted && rolled_back.is_none() && !is_pending && self.upcoming.is_none() && self.is_synced();
+        let is_healthy = processes.iter().all(|process| process.as_wanted);
         Snapshot {
             // The generations of the former navigator don't count.
             generation: if self.upcoming.is_some() { 0 } else { self.engine.generation() },
@@ -256,7 +265,8 @@ impl LoopView {
                 pending: is_pending,
             },
             rollout: self.rollout_of(rollout),
-            converged: is_in_force && processes.iter().all(|process| process.as_wanted),
+            source: self.file.source.as_ref().map(|source| SourceSnapshot::clone(source).with_health(is_healthy)),
+            converged: is_in_force && is_healthy,
             processes,
         }
     }

@@ -18,6 +18,7 @@ mod ends;
 mod environment;
 mod faults;
 mod files;
+mod following;
 mod forged;
 #[path = "../support/golden.rs"]
 mod golden;

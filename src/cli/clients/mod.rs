@@ -7,6 +7,7 @@ mod explain;
 mod logs;
 mod orders;
 mod plan;
+mod source;
 mod status;
 mod table;
 mod upgrade;

@@ -8,6 +8,9 @@ use crate::terminal::escape;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
+/// The newest commit is not in force yet.
+const HELD: u8 = 3;
+
 /// Gives the order `verb`, a path under `/v1/`, for these processes.
 pub(in super::super) fn order(target: &InstanceTarget, verb: &str, names: &[String]) -> ExitCode {
     if names.is_empty() {
@@ -50,6 +53,10 @@ pub(in super::super) fn reload(target: &InstanceTarget, names: &[String], retry:
             let changed = answer["changed"] == Value::Bool(true);
             print(&if changed { format!("generation {generation}\n") } else { format!("unchanged: generation {generation}\n") });
             OK.into()
+        }
+        Ok((409, answer)) => {
+            print_error(&format!("navigator: {}\n", escape(answer["error"].as_str().unwrap_or_default())));
+            HELD.into()
         }
         Ok((_, answer)) => refused(&answer),
         Err(error) => unanswered(&error),

@@ -2,6 +2,7 @@
 
 use super::super::console::{OK, print, print_json};
 use super::explain::{elapsed, explain, short_duration};
+use super::source::source_text;
 use super::table::{Column, table};
 use super::{InstanceTarget, TIMEOUT, refused, rendered, unanswered, url};
 use crate::config::Severity;
@@ -130,6 +131,9 @@ fn head(snapshot: &Snapshot, now: Timestamp, style: TerminalStyle) -> String {
     }
     if config.pending {
         let _ = writeln!(text, "{}: not in force yet", style.painted("changed a moment ago", "1;33"));
+    }
+    if let Some(source) = &snapshot.source {
+        text.push_str(&source_text(source, now, style));
     }
     let severity = if is_rejected { Severity::Error } else { Severity::Warning };
     text.push_str(&rendered(&config.diagnostics, severity, style));

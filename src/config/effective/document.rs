@@ -3,6 +3,7 @@
 use super::node_writer::NodeWriter;
 use crate::config::draft::{Given, given};
 use crate::config::fields::{PROCESS, RESTART_FIELDS};
+use crate::config::host_source::BESIDE;
 use crate::config::reader::NodeReader;
 use crate::config::reader::keys;
 use crate::config::table::{NOT_YET, ValueShape};
@@ -22,6 +23,8 @@ pub(in crate::config) struct Document {
     directory: PathBuf,
     defaults: bool,
     top: Vec<(String, Value)>,
+    /// It has `source`, and so no processes of its own.
+    is_followed: bool,
     processes: Vec<ProcessItem>,
     /// The variables that replace secrets, with their values.
     secrets: BTreeMap<String, Text>,
@@ -45,6 +48,7 @@ impl Document {
             directory: main.parent().unwrap_or(Path::new("")).to_owned(),
             defaults,
             top: Vec::new(),
+            is_followed: false,
             processes: Vec::new(),
             secrets: BTreeMap::new(),
             needed: BTreeSet::new(),
@@ -63,17 +67,24 @@ impl Document {
 
     /// Adds the top-level settings of the main file.
     pub(in crate::config) fn add_top(&mut self, reader: &mut NodeReader<'_, '_, '_>, given: &[MapEntry]) {
+        let is_followed = entry(given, "source").is_some();
         let mut writer = self.writer(reader, Vec::new());
         let mut top = Vec::new();
         for key in TOP.iter().filter(|key| !RESOLVED.contains(&key.name) && !matches!(key.shape, ValueShape::Processes)) {
+            // Other keys can't stand beside it.
+            if is_followed && key.name != "source" && !BESIDE.contains(&key.name) {
+                continue;
+            }
             let value = match entry(given, key.name) {
                 Some(entry) => Some(writer.at_key(key.name, |writer| writer.value(key.shape, &entry.value))),
+                None if key.name == "source" => None,
                 None => writer.default(key),
             };
             top.extend(value.map(|value| (key.name.to_owned(), value)));
         }
         self.needed = writer.needed;
         self.top = top;
+        self.is_followed = is_followed;
     }
 
     /// Adds a process: its fields, including those from `defaults`, in the order of the table.
@@ -110,7 +121,7 @@ impl Document {
 
     /// The document with the `wanted` processes, and the variables that it refers to with their values.
     pub(super) fn finish(self, wanted: impl Fn(&Name) -> bool) -> (Value, BTreeMap<String, Text>) {
-        let Document { mut top, processes, mut secrets, mut needed, .. } = self;
+        let Document { mut top, is_followed, processes, mut secrets, mut needed, .. } = self;
         let (mut managed, mut applications) = (Vec::new(), Vec::new());
         for item in processes.into_iter().filter(|item| wanted(&item.name)) {
             needed.extend(item.needed);
@@ -120,7 +131,9 @@ impl Document {
             }
         }
         // Written even if empty: a file needs one of the lists.
-        top.push(("managed_processes".to_owned(), Value::List(managed)));
+        if !is_followed {
+            top.push(("managed_processes".to_owned(), Value::List(managed)));
+        }
         if !applications.is_empty() {
             top.push(("applications".to_owned(), Value::List(applications)));
         }

@@ -63,7 +63,9 @@ impl NodeWriter<'_, '_, '_, '_> {
             ValueShape::Text(_) | ValueShape::Program | ValueShape::Url | ValueShape::Address | ValueShape::Cron => {
                 self.source(node, false)
             }
-            ValueShape::Texts | ValueShape::Command => self.each_item(node, |writer, item| writer.source(item, false)),
+            ValueShape::Texts | ValueShape::Command | ValueShape::Repositories => {
+                self.each_item(node, |writer, item| writer.source(item, false))
+            }
             ValueShape::Socket => self.socket(node),
             ValueShape::Sockets(keys) => match &node.kind {
                 NodeKind::Map(map) => Value::Map(map.entries.iter().map(|entry| self.named_socket(entry, &keys())).collect()),

@@ -10,6 +10,7 @@ pub(crate) mod leftovers;
 pub(crate) mod log;
 mod navigator;
 pub(crate) mod ports;
+mod repository;
 pub(crate) mod servers;
 mod site;
 pub(crate) mod socket;
@@ -17,6 +18,7 @@ mod terminal;
 
 pub(crate) use bystander::Bystander;
 pub(crate) use navigator::{Ended, Navigator};
+pub(crate) use repository::Repository;
 pub(crate) use rustix::process::Signal;
 pub(crate) use site::{Site, attempt, client, fixtures};
 pub(crate) use terminal::{Played, on_terminal, open_terminal, shown_on_terminal};

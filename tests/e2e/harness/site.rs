@@ -104,6 +104,7 @@ impl Site {
             .env_remove("LOG_LEVEL")
             .env(MARKER, &self.directory)
             .env("NAVIGATOR_STATE_DIR", self.path("state"))
+            .env("NAVIGATOR_DATA_DIR", self.path("data"))
             .env("NAVIGATOR_PID_FILE", self.path("navigator.pid"))
             .env("SITE", &self.directory)
             .env("JOURNAL", self.path("journal"))

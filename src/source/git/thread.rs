@@ -1,0 +1,222 @@
+//! The thread that follows a repository: looks at intervals and on request, one thing after the other.
+
+use super::Reloaded;
+use super::answers::{LookOutcome, OrderReply, SourceOrder};
+use super::checkouts::Checkouts;
+use super::command::Git;
+use super::mirror::{Mirror, Newest};
+use super::setup::FollowSetup;
+use crate::checksum::fnv1a;
+use crate::config::HostSource;
+use crate::ledger::{CommitInfo, DataDir, Ledger};
+use crate::snapshot::NewestSnapshot;
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+/// The longest time between two looks after failures.
+const MAX_BACKOFF: Duration = Duration::from_mins(10);
+
+/// A request to the thread.
+pub(super) enum FollowRequest {
+    /// Follow this from now on.
+    Source(Option<Arc<HostSource>>),
+    /// Look now.
+    Look(Option<oneshot::Sender<LookOutcome>>),
+    /// Carry out an order of a person.
+    Order(SourceOrder, oneshot::Sender<OrderReply>),
+}
+
+/// The thread.
+pub(super) struct FollowThread {
+    pub(super) setup: FollowSetup,
+    pub(super) following: Option<Following>,
+    /// How many looks were made; for their phases.
+    looks: u64,
+    /// How many looks failed in a row.
+    failures: u32,
+    next: Option<Instant>,
+}
+
+/// A repository that is followed.
+pub(super) struct Following {
+    pub(super) source: Arc<HostSource>,
+    pub(super) data: DataDir,
+    pub(super) ledger: Ledger,
+    pub(super) mirror: Mirror,
+    pub(super) checkouts: Checkouts,
+    pub(super) seen: SeenState,
+}
+
+/// What was seen since the start.
+#[derive(Default)]
+pub(super) struct SeenState {
+    /// When the repository was fetched last.
+    pub(super) fetched_at: Option<Timestamp>,
+    /// When the first fetch failed of those that failed since.
+    pub(super) failing_since: Option<Timestamp>,
+    /// What the host is in trouble with.
+    pub(super) trouble: Option<String>,
+    /// The newest commit, and what became of it.
+    pub(super) newest: Option<NewestSnapshot>,
+    /// When it is looked at next.
+    pub(super) next_at: Option<Timestamp>,
+    /// Files that were edited by hand, at the last look.
+    pub(super) drift: Vec<String>,
+}
+
+impl FollowThread {
+    pub(super) fn new(setup: FollowSetup) -> FollowThread {
+        FollowThread { setup, following: None, looks: 0, failures: 0, next: None }
+    }
+
+    pub(super) fn run(&mut self, requests: &Receiver<FollowRequest>) {
+        loop {
+            let request = match self.next {
+                Some(next) => requests.recv_timeout(next.saturating_duration_since(Instant::now())),
+                None => requests.recv().map_err(RecvTimeoutError::from),
+            };
+            match request {
+                Ok(FollowRequest::Source(source)) => self.set_source(source),
+                Ok(FollowRequest::Look(reply)) => {
+                    let outcome = self.look();
+                    let outcome = self.read_host_too(outcome);
+                    // The client may have gone.
+                    let _not_awaited = reply.map(|reply| reply.send(outcome));
+                }
+                Ok(FollowRequest::Order(order, reply)) => {
+                    let answer = self.carry_out(order);
+                    let _not_awaited = reply.send(answer);
+                }
+                Err(RecvTimeoutError::Timeout) => drop(self.look()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Has the host's own file read as well, unless that was done.
+    fn read_host_too(&self, outcome: LookOutcome) -> LookOutcome {
+        if matches!(outcome, LookOutcome::InForce { generation: Some(_), .. }) {
+            return outcome;
+        }
+        match (self.setup.host.reload(), outcome) {
+            (Reloaded::Accepted(generation, changed), LookOutcome::InForce { .. }) => {
+                LookOutcome::InForce { generation: Some(generation), changed }
+            }
+            (Reloaded::Rejected(problem), LookOutcome::InForce { .. }) => {
+                LookOutcome::Trouble(format!("the host's own file is wrong: {problem}"))
+            }
+            (Reloaded::Closing, LookOutcome::InForce { .. }) => LookOutcome::Trouble("navigator is shutting down".to_owned()),
+            (_, outcome) => outcome,
+        }
+    }
+
+    fn set_source(&mut self, source: Option<Arc<HostSource>>) {
+        let Some(source) = source else {
+            info!(target: "source", "Following no repository any more");
+            (self.following, self.next) = (None, None);
+            self.setup.host.report(None);
+            return;
+        };
+        let former = self.following.take();
+        let data = match former.map(|former| former.data) {
+            Some(data) => Ok(data),
+            None => DataDir::open(&self.setup.data, &self.setup.config, self.setup.trust),
+        };
+        let opened = data.map_err(|error| error.to_string()).and_then(|data| self.open(&source, data));
+        match opened {
+            Ok(following) => self.following = Some(following),
+            Err(message) => {
+                error!(target: "source", reason = message, "Failed to follow the repository");
+                self.next = None;
+                return;
+            }
+        }
+        self.failures = 0;
+        drop(self.look());
+    }
+
+    /// Goes on with what is remembered of a repository.
+    fn open(&self, source: &Arc<HostSource>, data: DataDir) -> Result<Following, String> {
+        let ledger =
+            Ledger::read(&data).map_err(|error| format!("failed to read the ledger in `{}`: {error}", data.path().display()))?;
+        let git = Git::new(Arc::clone(&self.setup.host), data.mirror(), source.git.clone());
+        let mirror = Mirror::new(git, data.mirror(), source.git.clone());
+        let checkouts = Checkouts::new(data.clone());
+        Ok(Following { source: Arc::clone(source), data, ledger, mirror, checkouts, seen: SeenState::default() })
+    }
+
+    /// Looks for the newest commit and does what follows from it.
+    pub(super) fn look(&mut self) -> LookOutcome {
+        let Some(following) = &mut self.following else { return LookOutcome::Trouble("no repository is followed".to_owned()) };
+        following.end_suspension();
+        let outcome = following.look(&self.setup);
+        let had_trouble = following.seen.trouble.is_some();
+        if let LookOutcome::Trouble(message) = &outcome {
+            if following.seen.trouble.as_deref() != Some(message) {
+                warn!(target: "source", reason = message, "Look failed");
+            }
+            following.seen.trouble = Some(message.clone());
+            self.failures += 1;
+        } else {
+            if had_trouble {
+                info!(target: "source", "Looking again");
+            }
+            following.seen.trouble = None;
+            self.failures = 0;
+        }
+        self.looks += 1;
+        let delay = delay(&following.source, self.failures, self.looks);
+        self.next = Some(Instant::now() + delay);
+        following.seen.next_at = Timestamp::now().checked_add(delay).ok();
+        self.report();
+        outcome
+    }
+
+    /// Shows the state.
+    pub(super) fn report(&self) {
+        self.setup.host.report(self.following.as_ref().map(Following::snapshot));
+    }
+}
+
+impl Following {
+    /// Ends a suspension when its time is over.
+    fn end_suspension(&mut self) {
+        let now = Timestamp::now().as_millisecond();
+        let is_over = self.ledger.suspended.as_ref().is_some_and(|suspended| suspended.until.is_some_and(|until| until <= now));
+        if is_over {
+            self.ledger.suspended = None;
+        }
+    }
+
+    /// Notes the newest commit and what became of it.
+    pub(super) fn note_newest(&mut self, info: &CommitInfo, outcome: &str, reason: Option<&str>, message: Option<&str>) {
+        let CommitInfo { id, subject, author } = info.clone();
+        let (reason, message) = (reason.map(str::to_owned), message.map(str::to_owned));
+        let former = self.seen.newest.take();
+        let is_same = |former: &NewestSnapshot| former.commit == id && former.outcome == outcome && former.reason == reason;
+        let since = former.filter(is_same).map_or_else(|| crate::snapshot::Moment(Timestamp::now()), |former| former.since);
+        self.seen.newest =
+            Some(NewestSnapshot { commit: id, subject, author, outcome: outcome.to_owned(), reason, message, since });
+    }
+
+    /// Whether this is what became of the newest commit at the last look, too.
+    pub(super) fn is_known(&self, newest: &Newest, outcome: &str, reason: &str) -> bool {
+        let known = self.seen.newest.as_ref();
+        known.is_some_and(|known| {
+            known.commit == newest.commit && known.outcome == outcome && known.reason.as_deref() == Some(reason)
+        })
+    }
+}
+
+/// The time until the next look. Hosts have different phases, and failures make it longer.
+fn delay(source: &HostSource, failures: u32, looks: u64) -> Duration {
+    let interval = source.git.interval;
+    let backoff = interval.saturating_mul(1 << failures.min(10)).min(MAX_BACKOFF.max(interval));
+    let phase = fnv1a(format!("{} {looks}", source.host).as_bytes()) % 2001;
+    // From nine tenths to eleven tenths.
+    backoff.mul_f64(0.9 + f64::from(u32::try_from(phase).unwrap_or(0)) / 10_000.0)
+}
