@@ -1,14 +1,17 @@
 //! The command line's commands and options, with their help texts.
 
+pub(super) use super::choices::{CheckFormat, ConfigFormat, GraphFormat, PlanFormat, SignalOrder};
+
 use super::completions::process_names;
 use super::help_texts::{
     APPLY_HELP, CHECK_HELP, COMPLETIONS_HELP, CONFIG_HELP, GRAPH_HELP, IMPORT_HELP, INIT_HELP, PLAN_HELP, SCHEMA_HELP,
     SERVICE_HELP, STATUS_HELP, UPGRADE_HELP, WAIT_HELP,
 };
 use super::locate::is_path;
+use super::source_arguments::SourceCommand;
 use crate::import::Kind;
 use clap::error::Error;
-use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use jiff::Timestamp;
 use std::ffi::OsString;
@@ -272,40 +275,6 @@ fn since(text: &str) -> Result<Timestamp, String> {
     Ok(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN))
 }
 
-/// The signal that `-s` sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum SignalOrder {
-    Reload,
-    Stop,
-    Quit,
-}
-
-/// An output format of `plan`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum PlanFormat {
-    Text,
-    Json,
-    Markdown,
-}
-
-/// An output format of `check`: for people, for programs, and for services that show problems beside the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum CheckFormat {
-    Text,
-    Json,
-    Github,
-    Gitlab,
-    Sarif,
-    Junit,
-}
-
-/// The notation of a configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum ConfigFormat {
-    Yaml,
-    Json,
-}
-
 /// A command for a running navigator.
 #[derive(Debug, Subcommand)]
 pub(super) enum ClientCommand {
@@ -321,6 +290,9 @@ pub(super) enum ClientCommand {
         /// Compare files of another machine: variables without a value and absolute paths that are missing here are taken as given
         #[arg(long, requires = "against")]
         elsewhere: bool,
+        /// Plan for this commit, branch or tag of the followed repository
+        #[arg(long, value_name = "REV", conflicts_with_all = ["candidate", "against"])]
+        rev: Option<String>,
         /// Output format
         #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
         format: PlanFormat,
@@ -331,6 +303,9 @@ pub(super) enum ClientCommand {
         #[arg(long)]
         detailed_exitcode: bool,
     },
+    /// About the followed repository
+    #[command(flatten)]
+    Source(SourceCommand),
     /// Check a file, put it in the place of the configuration, and wait until all processes are as it says
     #[command(after_help = APPLY_HELP)]
     Apply {
@@ -460,7 +435,7 @@ impl ClientCommand {
     pub(super) fn take_config(&mut self, common: &Common) -> Option<PathBuf> {
         let names = match self {
             ClientCommand::Events { config, .. } | ClientCommand::Upgrade { config, .. } => return config.take(),
-            ClientCommand::Plan { .. } | ClientCommand::Apply { .. } => return None,
+            ClientCommand::Plan { .. } | ClientCommand::Apply { .. } | ClientCommand::Source(_) => return None,
             ClientCommand::Status { names, .. }
             | ClientCommand::Logs { names, .. }
             | ClientCommand::Start { names }
@@ -473,14 +448,6 @@ impl ClientCommand {
         let is_config = common.named.is_none() && names.first().is_some_and(|first| is_path(first));
         is_config.then(|| names.remove(0).into())
     }
-}
-
-/// An output format for graphs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum GraphFormat {
-    Text,
-    Dot,
-    Mermaid,
 }
 
 #[cfg(test)]

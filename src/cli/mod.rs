@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod choices;
 mod clients;
 mod completions;
 mod config;
@@ -27,6 +28,7 @@ mod schema;
 mod service;
 mod signal;
 mod signal_listener;
+mod source_arguments;
 mod upgrade;
 mod usage;
 
@@ -39,6 +41,7 @@ use check::CheckOptions;
 use clients::{InstanceTarget, LineNotation, LogSelection, PlanView};
 use console::{FAILURE, USAGE, fail, shell_word, state_dir, variable};
 use locate::{NoConfiguration, locate};
+use source_arguments::SourceCommand;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -175,11 +178,12 @@ fn find_config(named: Option<PathBuf>, common: &Common) -> Result<Result<PathBuf
 /// Runs a command for a running navigator.
 fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
     match command {
-        ClientCommand::Plan { candidate, against, elsewhere, format, diff, detailed_exitcode } => {
+        ClientCommand::Source(command) => follow(command, target),
+        ClientCommand::Plan { candidate, against, elsewhere, rev, format, diff, detailed_exitcode } => {
             let view = PlanView { format, diffs: diff, detailed: detailed_exitcode };
             match (against, candidate) {
                 (Some(old), Some(new)) => clients::compare(&old, &new, elsewhere, view),
-                (_, candidate) => clients::plan(target, candidate.as_deref(), view),
+                (_, candidate) => clients::plan(target, candidate.as_deref(), rev.as_deref(), view),
             }
         }
         ClientCommand::Apply { file, if_generation, timeout } => clients::apply(target, &file, if_generation, timeout),
@@ -200,6 +204,21 @@ fn client(command: ClientCommand, target: &InstanceTarget) -> ExitCode {
         ClientCommand::Wait { names, timeout } => clients::wait(target, &names, timeout),
         ClientCommand::Events { since, .. } => clients::events(target, since),
         ClientCommand::Upgrade { binary, check, force, .. } => clients::upgrade(target, binary.as_deref(), check, force),
+    }
+}
+
+/// Runs a command about the followed repository.
+fn follow(command: SourceCommand, target: &InstanceTarget) -> ExitCode {
+    match command {
+        SourceCommand::Source { json } => clients::source(target, json),
+        SourceCommand::History { number: Some(number), json, .. } => clients::show(target, number, json),
+        SourceCommand::History { count, all, json, .. } => clients::history(target, count, all, json),
+        SourceCommand::Suspend { within, reason } => clients::suspend(target, within, reason.as_deref()),
+        SourceCommand::Resume => clients::order_source(target, "resume", None),
+        SourceCommand::Pin { rev } => clients::order_source(target, "pin", Some(&rev)),
+        SourceCommand::Rollback { rev } => clients::order_source(target, "rollback", rev.as_deref()),
+        SourceCommand::Accept { rev } => clients::order_source(target, "accept", Some(&rev)),
+        SourceCommand::Retry => clients::order_source(target, "retry", None),
     }
 }
 

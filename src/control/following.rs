@@ -2,12 +2,17 @@
 
 use super::answers::{Answer, ErrorAnswer, json};
 use super::loop_access::LoopAccess;
-use crate::snapshot::ConfigProblem;
-use crate::source::LookOutcome;
+use crate::config::Loaded;
+use crate::ledger::Attempted;
+use crate::snapshot::{ConfigProblem, Moment};
+use crate::source::{LookOutcome, OrderReply, SourceOrder};
 use crate::supervisor::problem;
 use hyper::StatusCode;
+use jiff::Timestamp;
 use reconcile::rollout::CommitOutcome;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Has the followed repository looked at. `None`: none is followed.
@@ -21,7 +26,7 @@ pub(super) async fn look(to: &LoopAccess) -> Result<Option<Result<Answer, ErrorA
 }
 
 /// The answer to a look.
-pub(super) fn looked(outcome: LookOutcome) -> Result<Answer, ErrorAnswer> {
+fn looked(outcome: LookOutcome) -> Result<Answer, ErrorAnswer> {
     match outcome {
         LookOutcome::InForce { generation, changed } => {
             Ok(json(StatusCode::OK, &json!({ "generation": generation, "changed": changed })))
@@ -39,5 +44,100 @@ pub(super) fn looked(outcome: LookOutcome) -> Result<Answer, ErrorAnswer> {
         LookOutcome::Trouble(message) => {
             Err(ErrorAnswer::new(StatusCode::SERVICE_UNAVAILABLE, format!("nothing was judged: {message}")))
         }
+    }
+}
+
+/// What was tried, the newest first.
+pub(super) async fn history(to: &LoopAccess) -> Result<Answer, ErrorAnswer> {
+    match order(to, SourceOrder::History).await? {
+        OrderReply::History(attempts) => {
+            let attempts: Vec<Value> = attempts.iter().map(attempt).collect();
+            Ok(json(StatusCode::OK, &json!(attempts)))
+        }
+        reply => answered(reply),
+    }
+}
+
+fn attempt(attempted: &Attempted) -> Value {
+    let at = Moment(Timestamp::from_millisecond(attempted.at).unwrap_or(Timestamp::UNIX_EPOCH));
+    json!({
+        "at": at,
+        "commit": attempted.commit,
+        "subject": attempted.subject,
+        "author": attempted.author,
+        "outcome": attempted.outcome,
+        "reason": attempted.reason,
+        "message": attempted.message,
+        "generation": attempted.generation,
+        "duration_ms": attempted.duration_ms,
+        "plan": attempted.plan,
+    })
+}
+
+/// The body of an order.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SourceBody {
+    /// Its name.
+    order: String,
+    /// The commit, branch or tag.
+    rev: Option<String>,
+    /// How long following is suspended.
+    seconds: Option<f64>,
+    /// Why.
+    reason: Option<String>,
+}
+
+/// Carries out an order about the followed repository.
+pub(super) async fn source_order(to: &LoopAccess, body: SourceBody) -> Result<Answer, ErrorAnswer> {
+    let wrong = |message: &str| ErrorAnswer::new(StatusCode::BAD_REQUEST, message);
+    let SourceBody { order: name, rev, seconds, reason } = body;
+    let named = rev.clone().ok_or_else(|| wrong("no revision is named; send `{\"rev\": \"v1.2\"}`"));
+    let seconds = seconds.map(|seconds| Duration::try_from_secs_f64(seconds).map_err(|_| wrong("`seconds` must be a time")));
+    let source_order = match name.as_str() {
+        "suspend" => SourceOrder::Suspend(seconds.transpose()?, reason),
+        "resume" => SourceOrder::Resume,
+        "pin" => SourceOrder::Pin(named?),
+        "rollback" => SourceOrder::Rollback(rev),
+        "accept" => SourceOrder::Accept(named?),
+        "retry" => SourceOrder::Retry,
+        other => {
+            let known = "`suspend`, `resume`, `pin`, `rollback`, `accept` or `retry`";
+            return Err(wrong(&format!("unknown order `{other}`; send {known}")));
+        }
+    };
+    answered(order(to, source_order).await?)
+}
+
+/// Reads a revision of the followed repository.
+///
+/// # Errors
+/// It can't be read, or its configuration is wrong.
+pub(super) async fn revision(to: &LoopAccess, revision: &str) -> Result<Loaded, ErrorAnswer> {
+    match order(to, SourceOrder::Read(revision.to_owned())).await? {
+        OrderReply::Read(read) => read.outcome.map_err(|rejected| {
+            let problems: Vec<ConfigProblem> = rejected.diagnostics.iter().map(problem).collect();
+            let message = format!("commit {} is wrong", read.commit);
+            ErrorAnswer::new(StatusCode::UNPROCESSABLE_ENTITY, message).with("diagnostics", json!(problems))
+        }),
+        OrderReply::Refused(why) => Err(ErrorAnswer::new(StatusCode::CONFLICT, why)),
+        _ => Err(ErrorAnswer::closing()),
+    }
+}
+
+async fn order(to: &LoopAccess, order: SourceOrder) -> Result<OrderReply, ErrorAnswer> {
+    let (reply, answer) = oneshot::channel();
+    if !to.source.order(order, reply) {
+        let why = "no repository is followed: the configuration has no `source`";
+        return Err(ErrorAnswer::new(StatusCode::CONFLICT, why));
+    }
+    answer.await.map_err(|_| ErrorAnswer::closing())
+}
+
+fn answered(reply: OrderReply) -> Result<Answer, ErrorAnswer> {
+    match reply {
+        OrderReply::Looked(outcome) => looked(outcome),
+        OrderReply::Refused(why) => Err(ErrorAnswer::new(StatusCode::CONFLICT, why)),
+        OrderReply::Done | OrderReply::Read(_) | OrderReply::History(_) => Ok(json(StatusCode::OK, &json!({ "changed": false }))),
     }
 }

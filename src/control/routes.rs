@@ -1,7 +1,7 @@
 //! The HTTP routes under `/v1/`: each answers from a view, or sends a request to the loop.
 
 use super::answers::{Answer, ErrorAnswer, events, json, lines, snapshot};
-use super::following::look;
+use super::following::{history, look, revision, source_order};
 use super::loop_access::{LoopAccess, ask};
 use super::upgrade::upgrade;
 use crate::config::Diagnostic;
@@ -79,6 +79,8 @@ async fn route(request: hyper::Request<Incoming>, to: &LoopAccess, client: i32) 
         Route::Restart => order(to, read(request).await?, |body| Ok(restart(body))).await,
         Route::Signal => order(to, read(request).await?, signal).await,
         Route::Reload => reload(to, read(request).await?).await,
+        Route::History => history(to).await,
+        Route::Source => source_order(to, read(request).await?).await,
         Route::Upgrade => upgrade(to, read(request).await?, client).await,
     }
 }
@@ -96,11 +98,13 @@ enum Route {
     Restart,
     Signal,
     Reload,
+    History,
+    Source,
     Upgrade,
 }
 
 /// The method and the path of each route.
-const ROUTES: [(Method, &str, Route); 11] = [
+const ROUTES: [(Method, &str, Route); 13] = [
     (Method::GET, "/v1/status", Route::Status),
     (Method::GET, "/v1/plan", Route::Plan),
     (Method::GET, "/v1/wait", Route::Wait),
@@ -111,6 +115,8 @@ const ROUTES: [(Method, &str, Route); 11] = [
     (Method::POST, "/v1/restart", Route::Restart),
     (Method::POST, "/v1/signal", Route::Signal),
     (Method::POST, "/v1/reload", Route::Reload),
+    (Method::GET, "/v1/history", Route::History),
+    (Method::POST, "/v1/source", Route::Source),
     (Method::POST, "/v1/upgrade", Route::Upgrade),
 ];
 
@@ -180,8 +186,13 @@ async fn plan(to: &LoopAccess, query: &Query) -> Result<Answer, ErrorAnswer> {
     let source = Arc::clone(&to.source);
     let [candidate, place] = ["path", "as"].map(|key| query.all(key).next().map(PathBuf::from));
     let turn = to.planning.acquire().await.map_err(|error| broken(&error))?;
-    let reading = tokio::task::spawn_blocking(move || source.read(candidate.as_deref(), place.as_deref()));
-    let loaded = match reading.await.map_err(|error| broken(&error))? {
+    let read = if let Some(asked) = query.all("rev").next() {
+        Ok(revision(to, asked).await?)
+    } else {
+        let reading = tokio::task::spawn_blocking(move || source.read(candidate.as_deref(), place.as_deref()));
+        reading.await.map_err(|error| broken(&error))?
+    };
+    let loaded = match read {
         Ok(loaded) => loaded,
         Err(rejected) => {
             return Err(ErrorAnswer::new(StatusCode::UNPROCESSABLE_ENTITY, "the configuration is rejected")

@@ -33,16 +33,16 @@ pub(in super::super) struct PlanView {
     pub(in super::super) detailed: bool,
 }
 
-/// Shows what a candidate, or the configuration itself, would change.
-pub(in super::super) fn plan(target: &InstanceTarget, candidate: Option<&Path>, view: PlanView) -> ExitCode {
-    let plan = match request(target, candidate) {
+/// Shows what a candidate, a revision of the followed repository, or the configuration itself, would change.
+pub(in super::super) fn plan(target: &InstanceTarget, candidate: Option<&Path>, rev: Option<&str>, view: PlanView) -> ExitCode {
+    let plan = match request(target, candidate, rev) {
         Ok(plan) => plan,
         // Not 2, which means that something would change.
         Err(_) if view.detailed => return FAILURE.into(),
         Err(code) => return code,
     };
     show(&plan, view);
-    if view.format == PlanFormat::Text && !plan.is_empty() && !plan.is_known {
+    if view.format == PlanFormat::Text && rev.is_none() && !plan.is_empty() && !plan.is_known {
         let how = how_to_apply(target.config.as_deref(), &target.options, candidate, plan.target.as_ref());
         print(&format!("to apply: {}\n", escape(&how)));
     }
@@ -83,15 +83,16 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
 }
 
 /// Asks the running navigator for the plan.
-fn request(target: &InstanceTarget, candidate: Option<&Path>) -> Result<PlanReport, ExitCode> {
+fn request(target: &InstanceTarget, candidate: Option<&Path>, rev: Option<&str>) -> Result<PlanReport, ExitCode> {
     // Navigator may have another working directory.
     let path = candidate.map(absolute);
     let shown = path.as_ref().map(|path| path.to_string_lossy().into_owned());
-    let url = url("/v1/plan", shown.iter().map(|path| ("path", path.as_str())));
+    let path_asked = shown.iter().map(|path| ("path", path.as_str()));
+    let url = url("/v1/plan", path_asked.chain(rev.map(|rev| ("rev", rev))));
     let answer = match target.connect().and_then(|mut client| client.get(&url)) {
         Ok((200, answer)) => answer,
         Ok((_, answer)) => return Err(refused(&answer)),
-        Err(error @ (ClientError::NotRunning(_) | ClientError::NoneRunning)) => {
+        Err(error @ (ClientError::NotRunning(_) | ClientError::NoneRunning)) if rev.is_none() => {
             return path.or_else(|| target.config.clone()).map_or_else(|| Err(unanswered(&error)), on_empty_host);
         }
         Err(error) => return Err(unanswered(&error)),

@@ -1,5 +1,6 @@
 //! Following a Git repository.
 
+mod by_hand;
 mod commits;
 
 use crate::harness::{Navigator, Repository, Site};
