@@ -1,5 +1,6 @@
 //! The command line's commands and options, with their help texts.
 
+use super::choices::since;
 pub(super) use super::choices::{CheckFormat, ConfigFormat, GraphFormat, PlanFormat, SignalOrder};
 
 use super::completions::process_names;
@@ -263,16 +264,6 @@ fn unit_name(text: &str) -> Result<String, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     crate::config::duration(text)
-}
-
-/// A moment: a time, or how long ago it was.
-fn since(text: &str) -> Result<Timestamp, String> {
-    if let Ok(time) = text.parse() {
-        return Ok(time);
-    }
-    let wrong = || "write a duration such as `10m`, or a time such as `2026-11-22T18:00:00Z`".to_owned();
-    let ago = crate::config::duration(text).map_err(|_| wrong())?;
-    Ok(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN))
 }
 
 /// A command for a running navigator.

@@ -1,6 +1,7 @@
-//! The words that options take: formats and signals.
+//! The values that options take: formats, signals and moments.
 
 use clap::ValueEnum;
+use jiff::Timestamp;
 
 /// The signal that `-s` sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -42,4 +43,14 @@ pub(super) enum GraphFormat {
     Text,
     Dot,
     Mermaid,
+}
+
+/// A moment: a time, or how long ago it was.
+pub(super) fn since(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let wrong = || "write a duration such as `10m`, or a time such as `2026-11-22T18:00:00Z`".to_owned();
+    let ago = crate::config::duration(text).map_err(|_| wrong())?;
+    Ok(Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::MIN))
 }
