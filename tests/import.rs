@@ -207,3 +207,44 @@ impl Random {
         usize::try_from(self.0 % u64::try_from(end.max(1)).expect("it fits")).expect("it fits")
     }
 }
+
+/// The guide shows what `navigator import` makes. `UPDATE_FIXTURES=1` writes it there.
+#[test]
+fn the_guide_shows_what_is_made() {
+    let path = Path::new("docs/migrating.md");
+    let mut guide = fs::read_to_string(path).expect("the guide");
+    let mut failures = Vec::new();
+    for (section, name) in [
+        ("a Procfile", "Procfile"),
+        ("process-compose", "process-compose.yml"),
+        ("PM2", "ecosystem.json"),
+        ("Pebble", "001-base.yaml"),
+        ("circus", "circus.ini"),
+    ] {
+        let start = guide.find(&format!("## From {section}\n")).unwrap_or_else(|| panic!("no section {section}"));
+        let block = |tag: &str, from: usize| {
+            let begin = from + guide[from..].find(tag).expect("a block") + tag.len();
+            begin..begin + guide[begin..].find("```").expect("its end")
+        };
+        let before = block("```text\n", start);
+        let after = block("```yaml\n", before.end);
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("guide-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory can be made");
+        let file = directory.join(name);
+        fs::write(&file, &guide[before]).expect("a file can be written");
+        let request = ImportRequest { paths: std::slice::from_ref(&file), kind: None, out: None };
+        let imported = import(request, &environment()).unwrap_or_else(|error| panic!("{section}: {error}"));
+        fs::remove_dir_all(&directory).expect("the directory is ours");
+        // The first line says which file it was.
+        let made = imported.text.split_once('\n').expect("lines").1.to_owned();
+        if guide[after.clone()] != made {
+            failures.push(format!("{section}:\n{made}"));
+            guide.replace_range(after, &made);
+        }
+    }
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
+        fs::write(path, guide).expect("the guide can be written");
+    } else {
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+    }
+}

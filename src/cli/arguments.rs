@@ -9,6 +9,7 @@ use super::help_texts::{
     SERVICE_HELP, STATUS_HELP, UPGRADE_HELP, WAIT_HELP,
 };
 use super::locate::is_path;
+use super::service::ServiceCommand;
 use super::source_arguments::SourceCommand;
 use crate::import::Kind;
 use clap::error::Error;
@@ -211,11 +212,8 @@ pub(super) enum Command {
     #[command(after_help = INIT_HELP)]
     Init,
     /// Install or remove the systemd unit for a configuration
-    #[command(after_help = SERVICE_HELP)]
-    Service {
-        #[command(subcommand)]
-        command: ServiceCommand,
-    },
+    #[command(subcommand, after_help = SERVICE_HELP)]
+    Service(ServiceCommand),
     /// Print the JSON Schema of configurations, for editors
     #[command(after_help = SCHEMA_HELP)]
     Schema,
@@ -227,39 +225,6 @@ pub(super) enum Command {
     },
     /// Print the manual page
     Man,
-}
-
-/// What to do with a unit.
-#[derive(Debug, Subcommand)]
-pub(super) enum ServiceCommand {
-    /// Write the unit that runs a configuration
-    Install {
-        /// Configuration to run
-        #[arg(value_name = "CONFIG")]
-        config: Option<PathBuf>,
-        /// Name of the unit
-        #[arg(long, value_name = "NAME", default_value = "navigator", value_parser = unit_name)]
-        name: String,
-        /// Directory of the unit [default: `/etc/systemd/system`, or that of the user]
-        #[arg(long, value_name = "DIR")]
-        directory: Option<PathBuf>,
-    },
-    /// Remove a unit that `install` wrote
-    Remove {
-        /// Name of the unit
-        #[arg(long, value_name = "NAME", default_value = "navigator", value_parser = unit_name)]
-        name: String,
-        /// Directory of the unit [default: `/etc/systemd/system`, or that of the user]
-        #[arg(long, value_name = "DIR")]
-        directory: Option<PathBuf>,
-    },
-}
-
-/// The name of a unit, without its ending.
-fn unit_name(text: &str) -> Result<String, String> {
-    let name = text.trim_end_matches(".service");
-    let is_plain = name.chars().all(|char| char.is_ascii_alphanumeric() || "_-.".contains(char)) && !name.starts_with(['.', '-']);
-    if is_plain && !name.is_empty() { Ok(name.to_owned()) } else { Err("write letters, digits, `-`, `_` and `.`".to_owned()) }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

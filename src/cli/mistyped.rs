@@ -37,8 +37,8 @@ const ELSEWHERE: [(&[&str], &str); 18] = [
     (&["tree", "deps", "list-dependencies"], "`navigator graph` shows the dependencies"),
     (&["version"], "`navigator --version` prints the version"),
     (
-        &["init", "new", "setup"],
-        "write a file with a list `managed_processes`, in which each has a `name` and a `command`; `navigator check FILE` finds mistakes in it",
+        &["new", "setup"],
+        "`navigator init` writes a first configuration for this directory, `navigator import FILE` makes one of another tool's files",
     ),
     (&["enable"], "set `enabled: true` in the file and save it; `navigator start NAME` starts a process by hand"),
     (&["disable"], "set `enabled: false` in the file and save it; `navigator stop NAME` stops a process by hand"),

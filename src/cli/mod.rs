@@ -36,11 +36,12 @@ use crate::access::{Trust, uid_of};
 use crate::control::trial_of;
 use crate::error_text::words;
 use crate::ledger::default_base;
-use arguments::{Arguments, CheckFormat, ClientCommand, Command, Common, ServiceCommand};
+use arguments::{Arguments, CheckFormat, ClientCommand, Command, Common};
 use check::CheckOptions;
 use clients::{InstanceTarget, LineNotation, LogSelection, PlanView};
 use console::{FAILURE, USAGE, fail, shell_word, state_dir, variable};
 use locate::{NoConfiguration, locate};
+use service::ServiceCommand;
 use source_arguments::SourceCommand;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -127,7 +128,7 @@ fn dispatch(command: Option<Command>, config: Option<PathBuf>, check: bool, comm
         Some(Command::Graph { config, format }) => graph::graph(&required_config(config, common)?, format),
         Some(Command::Import { files, from, out }) => import::import_files(&files, from, out.as_deref()),
         Some(Command::Init) => service::init(),
-        Some(Command::Service { command }) => {
+        Some(Command::Service(command)) => {
             let config = match &command {
                 ServiceCommand::Install { config, .. } => required_config(config.clone(), common),
                 ServiceCommand::Remove { .. } => Ok(PathBuf::new()),

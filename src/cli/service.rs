@@ -1,6 +1,5 @@
 //! `navigator init`, and `navigator service`: the first configuration, and the systemd unit that runs one.
 
-use super::arguments::ServiceCommand;
 use super::console::{FAILURE, OK, USAGE, fail, print, print_error};
 use super::import::write_new;
 use crate::config::{Disk, Environment, Files};
@@ -8,9 +7,43 @@ use crate::error_text::words;
 use crate::import::first;
 use crate::paths::absolute;
 use crate::terminal::{escape, escape_lines};
+use clap::Subcommand;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// What to do with a unit.
+#[derive(Debug, Subcommand)]
+pub(super) enum ServiceCommand {
+    /// Write the unit that runs a configuration
+    Install {
+        /// Configuration to run
+        #[arg(value_name = "CONFIG")]
+        config: Option<PathBuf>,
+        /// Name of the unit
+        #[arg(long, value_name = "NAME", default_value = "navigator", value_parser = unit_name)]
+        name: String,
+        /// Directory of the unit [default: `/etc/systemd/system`, or that of the user]
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// Remove a unit that `install` wrote
+    Remove {
+        /// Name of the unit
+        #[arg(long, value_name = "NAME", default_value = "navigator", value_parser = unit_name)]
+        name: String,
+        /// Directory of the unit [default: `/etc/systemd/system`, or that of the user]
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// The name of a unit, without its ending.
+fn unit_name(text: &str) -> Result<String, String> {
+    let name = text.trim_end_matches(".service");
+    let is_plain = name.chars().all(|char| char.is_ascii_alphanumeric() || "_-.".contains(char)) && !name.starts_with(['.', '-']);
+    if is_plain && !name.is_empty() { Ok(name.to_owned()) } else { Err("write letters, digits, `-`, `_` and `.`".to_owned()) }
+}
 
 /// The configurations that a directory may have.
 const CONFIGURATIONS: [&str; 2] = ["config/navigator.yml", "navigator.yml"];

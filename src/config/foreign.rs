@@ -15,6 +15,7 @@ use super::{scalar, value_hints};
 use crate::signals;
 use crate::suggest::{did_you_mean, nearest};
 use keys::{ForeignKeys, PROCESS_KEYS, TOP_KEYS, lookup, normalized};
+use translation::advice;
 
 /// Interpreters by the extension of a script that is given as the program.
 const INTERPRETERS: [(&str, &str); 4] = [(".js", "node"), (".py", "python3"), (".rb", "ruby"), (".sh", "sh")];
@@ -55,12 +56,12 @@ pub(super) fn instead_of_entry(key: &str, value: &Node) -> Option<String> {
             }
         }
         plain => {
-            let instead = lookup(plain, PROCESS_KEYS)?;
+            let instead = lookup(plain, PROCESS_KEYS).map(str::to_owned).or_else(|| advice(plain))?;
             if instead.contains("[…]") {
                 return Some(instead.replace("[…]", &printable_list(key, value)?));
             }
             let shown = printable_value(key, value)?;
-            Some(filled_in(instead, shown))
+            Some(filled_in(&instead, shown))
         }
     }
 }
@@ -164,7 +165,9 @@ fn environment(value: &Node) -> Option<String> {
 
 /// What to write instead of a key that is not a process field.
 pub(super) fn instead_of_field<'a>(key: &str, fields: impl Iterator<Item = &'a str>) -> Option<String> {
-    instead_of(key, PROCESS_KEYS, fields)
+    let translated = translation::keys().filter(|key| key.len() >= 8);
+    let near = || nearest(&normalized(key), translated).and_then(advice);
+    advice(&normalized(key)).or_else(|| instead_of(key, PROCESS_KEYS, fields)).or_else(near)
 }
 
 /// What to write instead of an unknown top-level key.
@@ -238,12 +241,14 @@ mod tests {
     use super::*;
     use crate::config::fields::PROCESS;
     use crate::config::top::TOP;
+    use crate::config::yaml::{Loose, Value};
 
     #[test]
     fn no_key_of_ours_is_foreign() {
         let foreign = |table: ForeignKeys| table.iter().flat_map(|(keys, _)| keys.iter().copied()).collect::<Vec<_>>();
         for field in PROCESS {
             assert!(!foreign(PROCESS_KEYS).contains(&field.key.name), "{}", field.key.name);
+            assert_eq!(advice(field.key.name), None, "{}", field.key.name);
         }
         for key in TOP {
             assert!(!foreign(TOP_KEYS).contains(&key.name), "{}", key.name);
@@ -256,6 +261,28 @@ mod tests {
             let mut keys: Vec<&str> = table.iter().flat_map(|(keys, _)| keys.iter().copied()).collect();
             keys.sort_unstable();
             assert_eq!(keys.windows(2).find(|pair| pair[0] == pair[1]), None);
+        }
+    }
+
+    /// What `check` advises for a key is what `import` makes of it.
+    #[test]
+    fn advice_and_import_agree() {
+        for (key, text, expected) in [
+            ("TimeoutStopSec", "90", "write `stop: {timeout: 90s}`"),
+            ("kill_timeout", "1600", "write `stop: {timeout: 1600ms}`"),
+            ("WorkingDirectory", "/srv", "write `working_dir: /srv`"),
+            ("KillSignal", "SIGINT", "write `stop: {signal: INT}`"),
+            ("startretries", "3", "write `max_restarts: 3`"),
+            ("RestartSec", "1min 30s", "write `backoff: 1m30s`"),
+        ] {
+            let translated = translate(key, &Loose::of(text, 1)).expect("it is in the table");
+            let value = match translated.value {
+                Value::Text(text) => text,
+                Value::Number(number) => number.to_string(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(filled_in(&advice(&normalized(key)).expect("it is in the table"), text), expected, "{key}");
+            assert!(expected.contains(&format!(" {value}")), "{key}: {value}");
         }
     }
 

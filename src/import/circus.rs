@@ -1,9 +1,9 @@
 //! `circus.ini`: watchers, their environments, and sockets.
 
 use super::ImportError;
-use super::context::{Context, Reader, Source};
+use super::context::{ForeignFile, ImportContext, Reader};
 use super::ini::{Entry, Section, sections};
-use super::model::{Fields, NoteKind, Process, Stack, words_of_our_line};
+use super::model::{ImportedFields, ImportedStack, NoteKind, Process, words_of_our_line};
 use super::words::{escaped, split_soon, words_without_shell};
 use crate::config::{Loose, REPLICA, Value, address_of_another_program, is_variable};
 
@@ -26,8 +26,8 @@ const READ_ELSEWHERE: [&str; 11] = [
 const FIRST_DESCRIPTOR: usize = 3;
 
 /// Reads the files.
-pub(super) fn read(_: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
-    let mut all: Vec<(&Source, Section)> = Vec::new();
+pub(super) fn read(_: &ImportContext<'_>, sources: &[ForeignFile], stack: &mut ImportedStack) -> Result<(), ImportError> {
+    let mut all: Vec<(&ForeignFile, Section)> = Vec::new();
     for source in sources.iter().filter(|source| !source.is_env_file()) {
         all.extend(sections(source)?.into_iter().map(|section| (source, section)));
     }
@@ -45,7 +45,7 @@ pub(super) fn read(_: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Re
         all.iter().filter_map(|(_, section)| Some((section.named("socket:")?, address(section)))).collect();
     let environments: Vec<(&str, &Section)> =
         all.iter().filter_map(|(_, section)| Some((section.named("env:")?, section))).collect();
-    let mut watchers: Vec<(i64, &Source, &str, &Section)> = Vec::new();
+    let mut watchers: Vec<(i64, &ForeignFile, &str, &Section)> = Vec::new();
     for (source, section) in &all {
         if let Some(name) = section.named("watcher:") {
             let priority = section.text("priority").and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -66,7 +66,7 @@ pub(super) fn read(_: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Re
     Ok(())
 }
 
-fn other_section(source: &Source, section: &Section, stack: &mut Stack) {
+fn other_section(source: &ForeignFile, section: &Section, stack: &mut ImportedStack) {
     let name = section.name.as_str();
     if name == "circus" {
         for entry in &section.entries {
@@ -145,18 +145,18 @@ fn ours(text: &str, name: &str, sockets: &[(&str, Option<String>)]) -> (String, 
 }
 
 fn add(
-    source: &Source,
+    source: &ForeignFile,
     name: &str,
     section: &Section,
     sockets: &[(&str, Option<String>)],
     environments: &[(&str, &Section)],
-    stack: &mut Stack,
+    stack: &mut ImportedStack,
 ) -> Result<(), ImportError> {
     let Some(cmd) = section.text("cmd") else {
         return Err(source.invalid(section.line, format!("`[{}]` has no `cmd`", section.name)));
     };
     let is_on = |key: &str| section.text(key).and_then(|text| Loose::of(text, 0).truth());
-    let mut fields = Fields::default();
+    let mut fields = ImportedFields::default();
     let line = [Some(cmd), section.text("args")].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let (line, uses_sockets) = ours(&line, name, sockets);
     if is_on("shell") == Some(true) {

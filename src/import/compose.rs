@@ -4,17 +4,17 @@ mod health;
 mod service;
 
 use super::ImportError;
-use super::context::{Context, Source};
+use super::context::{ForeignFile, ImportContext};
 use super::interpolation::interpolate;
-use super::model::{MOST_PROCESSES, Stack};
+use super::model::{ImportedStack, MOST_PROCESSES};
 use crate::config::{Loose, LooseKind, Value, read_loose};
 use std::collections::BTreeSet;
 
 /// Reads the files; a later one overrides what an earlier one says, as with several `-f`.
-pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
-    let mut files: Vec<&Source> = sources.iter().filter(|source| !source.is_env_file()).collect();
+pub(super) fn read(context: &ImportContext<'_>, sources: &[ForeignFile], stack: &mut ImportedStack) -> Result<(), ImportError> {
+    let mut files: Vec<&ForeignFile> = sources.iter().filter(|source| !source.is_env_file()).collect();
     files.sort_by_key(|source| source.name().contains(".override."));
-    let mut services: Vec<(String, Loose, &Source)> = Vec::new();
+    let mut services: Vec<(String, Loose, &ForeignFile)> = Vec::new();
     let mut count = 0;
     for source in &files {
         let document = read_loose(&source.text).map_err(|reason| source.invalid(0, reason))?;
@@ -66,15 +66,15 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
 }
 
 /// The env files for references: those given, or `.env` beside the file.
-fn env_files(context: &Context<'_>, sources: &[Source], first: &Source) -> Vec<String> {
-    let given: Vec<&Source> = sources.iter().filter(|source| source.is_env_file()).collect();
+fn env_files(context: &ImportContext<'_>, sources: &[ForeignFile], first: &ForeignFile) -> Vec<String> {
+    let given: Vec<&ForeignFile> = sources.iter().filter(|source| source.is_env_file()).collect();
     if given.is_empty() && context.exists(&first.directory().join(".env")) {
         return vec![context.file(first.directory(), ".env")];
     }
     given.iter().map(|source| context.file(source.directory(), source.name())).collect()
 }
 
-fn other_sections(source: &Source, document: &Loose, stack: &mut Stack) {
+fn other_sections(source: &ForeignFile, document: &Loose, stack: &mut ImportedStack) {
     for (key, value) in document.entries() {
         let reason = match key.as_str() {
             "services" | "version" | "name" => continue,
@@ -142,7 +142,13 @@ fn size(value: &Loose) -> usize {
 const MOST_COPIED: usize = 200_000;
 
 /// Fills in what a service takes from another one of the same files by `extends`.
-fn extend(service: &mut Loose, all: &[(String, Loose, &Source)], source: &Source, stack: &mut Stack, left: &mut usize) {
+fn extend(
+    service: &mut Loose,
+    all: &[(String, Loose, &ForeignFile)],
+    source: &ForeignFile,
+    stack: &mut ImportedStack,
+    left: &mut usize,
+) {
     let Some(extends) = service.get("extends").cloned() else { return };
     let name = extends.text().or_else(|| extends.get_text("service")).unwrap_or_default();
     let base = all.iter().find(|(known, ..)| known == name).filter(|_| extends.get("file").is_none() && *left > 0);

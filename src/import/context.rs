@@ -1,24 +1,25 @@
 //! What every import needs: the files, the environment, and where the result will be.
 
-use super::model::{Fields, MOST_ENTRIES, MOST_PROCESSES, Note, NoteKind, Process, Stack};
+use super::ImportError;
+use super::model::{ImportedFields, ImportedStack, MOST_ENTRIES, MOST_PROCESSES, Note, NoteKind, Process};
 use super::words::needed_variable;
-use super::{ImportError, Kind};
 use crate::config::{CONFIG_DIR, Environment, Files, Loose, REPLICA, Value, reason, translate, valid_name};
+use crate::error_text::words;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A file to import.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct ForeignFile {
     /// As it was named.
     pub(super) path: PathBuf,
     /// Empty for a directory.
     pub(super) text: String,
 }
 
-impl Source {
-    pub(super) fn new(path: &Path, text: String) -> Source {
-        Source { path: path.to_owned(), text }
+impl ForeignFile {
+    pub(super) fn new(path: &Path, text: String) -> ForeignFile {
+        ForeignFile { path: path.to_owned(), text }
     }
 
     /// The name of the file.
@@ -61,16 +62,16 @@ impl Source {
 }
 
 /// What every import needs.
-pub(super) struct Context<'c> {
+pub(super) struct ImportContext<'c> {
     pub(super) files: &'c dyn Files,
     pub(super) environment: &'c Environment,
     /// The directory of the result, absolute.
     out: PathBuf,
 }
 
-impl<'c> Context<'c> {
-    pub(super) fn new(files: &'c dyn Files, environment: &'c Environment, out: &Path) -> Context<'c> {
-        Context { files, environment, out: out.parent().unwrap_or(Path::new("/")).to_owned() }
+impl<'c> ImportContext<'c> {
+    pub(super) fn new(files: &'c dyn Files, environment: &'c Environment, out: &Path) -> ImportContext<'c> {
+        ImportContext { files, environment, out: out.parent().unwrap_or(Path::new("/")).to_owned() }
     }
 
     /// A directory in our syntax: relative to the configuration where it is the configuration's own.
@@ -94,7 +95,7 @@ impl<'c> Context<'c> {
     }
 
     /// A reference to a variable without which the other program refuses to start, with a note if it has no value now.
-    pub(super) fn needed_variable(&self, name: &str, stack: &mut Stack, place: &str) -> String {
+    pub(super) fn needed_variable(&self, name: &str, stack: &mut ImportedStack, place: &str) -> String {
         let (reference, is_unset) = needed_variable(name, self.environment);
         let note = Note {
             kind: NoteKind::Changed,
@@ -117,7 +118,7 @@ impl<'c> Context<'c> {
 }
 
 /// What every kind ends with: names that are valid and different, and at least one process.
-pub(super) fn finish(stack: &mut Stack, source: &Source) -> Result<(), ImportError> {
+pub(super) fn finish(stack: &mut ImportedStack, source: &ForeignFile) -> Result<(), ImportError> {
     if stack.processes.is_empty() {
         let notes: Vec<String> = stack.notes.iter().take(3).map(|note| format!("`{}`: {}", note.what, note.reason)).collect();
         let why = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
@@ -127,7 +128,7 @@ pub(super) fn finish(stack: &mut Stack, source: &Source) -> Result<(), ImportErr
         return Err(source.invalid(0, format!("it has more than {MOST_PROCESSES} processes")));
     }
     let all = stack.processes.iter().map(|process| &process.fields).chain([&stack.top]);
-    let is_large = |fields: &Fields| {
+    let is_large = |fields: &ImportedFields| {
         fields.0.iter().any(|field| matches!(&field.value, Value::Map(entries) if entries.len() > MOST_ENTRIES))
     };
     if all.into_iter().any(is_large) {
@@ -190,7 +191,7 @@ fn separate_outputs(process: &mut Process) {
 }
 
 /// Lets a shutdown take longer than the longest stop.
-fn leave_time_to_stop(stack: &mut Stack) {
+fn leave_time_to_stop(stack: &mut ImportedStack) {
     let all = stack.processes.iter().map(|process| &process.fields).chain([&stack.defaults]);
     let limits = all.filter_map(|fields| match fields.get("stop.timeout") {
         Some(Value::Text(text)) => crate::config::duration(text).ok().map(|duration| duration.as_secs()),
@@ -214,16 +215,16 @@ fn unique(name: String, taken: &BTreeSet<String>) -> String {
 
 /// Fields of one process while its file is read, and the notes on it.
 pub(super) struct Reader<'r> {
-    pub(super) source: &'r Source,
+    pub(super) source: &'r ForeignFile,
     /// The process.
     pub(super) process: &'r str,
-    pub(super) fields: &'r mut Fields,
+    pub(super) fields: &'r mut ImportedFields,
     pub(super) notes: &'r mut Vec<Note>,
 }
 
 impl Reader<'_> {
     /// Adds an env file. One that has to exist, and doesn't here, may be missing, so that the result can be checked.
-    pub(super) fn env_file(&mut self, context: &Context<'_>, path: &str, is_required: bool, line: usize) {
+    pub(super) fn env_file(&mut self, context: &ImportContext<'_>, path: &str, is_required: bool, line: usize) {
         let path = context.file(self.source.directory(), path);
         let place = context.out.join(&path);
         let is_missing = is_required && !path.contains("${") && !context.exists(&place);
@@ -245,7 +246,7 @@ impl Reader<'_> {
         match translate(key, value) {
             Some(translated) => self.fields.set(&translated.field, translated.value),
             None if value.is_null() => {}
-            None => self.drop(key, value.line, None),
+            None => self.drop(key, value.line, reason(key).or(Some("navigator has no equivalent of this value"))),
         }
     }
 
@@ -271,9 +272,9 @@ impl Reader<'_> {
     }
 }
 
-impl Stack {
+impl ImportedStack {
     /// Notes something about the whole file.
-    pub(super) fn drop(&mut self, source: &Source, line: usize, what: &str, reason: &str) {
+    pub(super) fn drop(&mut self, source: &ForeignFile, line: usize, what: &str, reason: &str) {
         let note = Note {
             kind: NoteKind::Dropped,
             place: source.place(line),
@@ -297,20 +298,16 @@ impl Stack {
     }
 }
 
-impl Kind {
-    /// Reads files of this kind.
-    pub(super) fn read(self, context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
-        match self {
-            Kind::Compose => super::compose::read(context, sources, stack),
-            Kind::ProcessCompose => super::process_compose::read(context, sources, stack),
-            Kind::Pm2 => super::pm2::read(context, sources, stack),
-            Kind::Pebble => super::pebble::read(context, sources, stack),
-            Kind::S6 => super::s6::read(context, sources, stack),
-            Kind::Circus => super::circus::read(context, sources, stack),
-            Kind::Navigator => super::web_server::read(context, sources, stack),
-            Kind::Procfile => super::procfile::read(context, sources, stack),
-            Kind::Supervisord => super::supervisord::read(context, sources, stack),
-            Kind::Systemd => super::systemd::read(context, sources, stack),
-        }
+/// The text of a file.
+pub(super) fn text(path: &Path, files: &dyn Files) -> Result<String, ImportError> {
+    let unreadable = |reason: String| ImportError::Unreadable { path: path.to_owned(), reason };
+    let bytes = files.read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::FileTooLarge => unreadable("it is larger than 4 MiB".to_owned()),
+        _ => unreadable(words(&error)),
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is no text in UTF-8".to_owned()))?;
+    if text.contains('\0') {
+        return Err(unreadable("it holds NUL bytes, so it is no text".to_owned()));
     }
+    Ok(text.trim_start_matches('\u{feff}').replace("\r\n", "\n"))
 }

@@ -1,6 +1,6 @@
 //! Writes an imported configuration as YAML, with comments on what it comes from.
 
-use super::model::{Field, Fields, Process, Stack};
+use super::model::{ImportedField, ImportedFields, ImportedStack, Process};
 use crate::config::{Value, process_keys, write_value};
 
 /// Longest list that is written on one line, in characters.
@@ -10,7 +10,7 @@ const ROW: usize = 100;
 ///
 /// # Errors
 /// The library can't write a value.
-pub(super) fn written(mut stack: Stack, header: &str) -> Result<String, String> {
+pub(super) fn written(mut stack: ImportedStack, header: &str) -> Result<String, String> {
     for process in &mut stack.processes {
         complete(&mut process.fields, &stack.defaults);
     }
@@ -35,8 +35,8 @@ pub(super) fn written(mut stack: Stack, header: &str) -> Result<String, String> 
 }
 
 /// Adds the keys of a default map that a process overrides: a field replaces the default as a whole.
-fn complete(fields: &mut Fields, defaults: &Fields) {
-    for Field { key, value, .. } in &defaults.0 {
+fn complete(fields: &mut ImportedFields, defaults: &ImportedFields) {
+    for ImportedField { key, value, .. } in &defaults.0 {
         let (Value::Map(defaults), false) = (value, key == "env") else { continue };
         let Some(field) = fields.0.iter_mut().find(|field| field.key == *key) else { continue };
         let Value::Map(own) = &mut field.value else { continue };
@@ -49,7 +49,7 @@ fn complete(fields: &mut Fields, defaults: &Fields) {
 }
 
 /// The fields in the order of the reference.
-fn ordered(fields: Fields) -> Vec<Field> {
+fn ordered(fields: ImportedFields) -> Vec<ImportedField> {
     let keys = process_keys();
     let mut fields = fields.0;
     fields.sort_by_key(|field| keys.iter().position(|key| key.name == field.key));
@@ -63,7 +63,7 @@ fn write_process(text: &mut String, process: Process) -> Result<(), String> {
     let mut lines = String::new();
     write_fields(
         &mut lines,
-        vec![Field { key: "name".to_owned(), value: Value::Text(process.name), comments: Vec::new() }],
+        vec![ImportedField { key: "name".to_owned(), value: Value::Text(process.name), comments: Vec::new() }],
         "    ",
     )?;
     write_fields(&mut lines, ordered(process.fields), "    ")?;
@@ -72,8 +72,8 @@ fn write_process(text: &mut String, process: Process) -> Result<(), String> {
     Ok(())
 }
 
-fn write_fields(text: &mut String, fields: Vec<Field>, indent: &str) -> Result<(), String> {
-    for Field { key, value, comments } in fields {
+fn write_fields(text: &mut String, fields: Vec<ImportedField>, indent: &str) -> Result<(), String> {
+    for ImportedField { key, value, comments } in fields {
         for comment in &comments {
             write_comment(text, comment, indent);
         }

@@ -1,7 +1,7 @@
 //! INI files as Python's `configparser` reads them: sections, keys, comments and continued lines.
 
 use super::ImportError;
-use super::context::Source;
+use super::context::ForeignFile;
 use std::collections::BTreeMap;
 
 /// A section with its entries.
@@ -42,7 +42,7 @@ impl Section {
 ///
 /// # Errors
 /// A line that is none of an INI file.
-pub(super) fn sections(source: &Source) -> Result<Vec<Section>, ImportError> {
+pub(super) fn sections(source: &ForeignFile) -> Result<Vec<Section>, ImportError> {
     let mut sections: Vec<Section> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut current: Option<usize> = None;
@@ -98,7 +98,7 @@ mod tests {
     fn entries_are_read_as_python_does() {
         let text =
             "; head\n[a:b] ; x\nKey = v ; note\nurl=http://x;y\nlong = one\n  two\n  ; three\n\n[c]\nd : e=f\n[a:b]\nkey=w\n";
-        let found = sections(&Source::new(Path::new("x"), text.to_owned())).expect("an INI file");
+        let found = sections(&ForeignFile::new(Path::new("x"), text.to_owned())).expect("an INI file");
         assert_eq!(found.iter().map(|section| section.name.as_str()).collect::<Vec<_>>(), ["a:b", "c"]);
         assert_eq!(found[0].text("key"), Some("w"));
         assert_eq!(found[0].text("url"), Some("http://x;y"));
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn other_lines_are_errors() {
         for text in ["a=b\n", "[a]\nword\n"] {
-            assert!(sections(&Source::new(Path::new("x"), text.to_owned())).is_err(), "{text}");
+            assert!(sections(&ForeignFile::new(Path::new("x"), text.to_owned())).is_err(), "{text}");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! `$VAR`, `${VAR:-default}` and `$$` of Compose, in our syntax: a variable that isn't set is empty.
 
-use super::context::{Context, Source};
-use super::model::Stack;
+use super::context::{ForeignFile, ImportContext};
+use super::model::ImportedStack;
 use crate::config::{Loose, LooseKind, is_variable};
 
 /// Replaces references in each value by ours.
-pub(super) fn interpolate(value: &mut Loose, context: &Context<'_>, stack: &mut Stack, source: &Source) {
+pub(super) fn interpolate(value: &mut Loose, context: &ImportContext<'_>, stack: &mut ImportedStack, source: &ForeignFile) {
     let line = value.line;
     match &mut value.kind {
         LooseKind::Text(text) => *text = interpolated(text, context, stack, &source.place(line)),
@@ -16,7 +16,7 @@ pub(super) fn interpolate(value: &mut Loose, context: &Context<'_>, stack: &mut 
 }
 
 /// A text in our syntax.
-fn interpolated(text: &str, context: &Context<'_>, stack: &mut Stack, place: &str) -> String {
+fn interpolated(text: &str, context: &ImportContext<'_>, stack: &mut ImportedStack, place: &str) -> String {
     let mut written = String::new();
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('$') {
@@ -63,7 +63,7 @@ fn braces(text: &str) -> Option<(&str, &str)> {
 }
 
 /// A reference in our syntax. Defaults may have references, too.
-fn reference(inside: &str, context: &Context<'_>, stack: &mut Stack, place: &str) -> Option<String> {
+fn reference(inside: &str, context: &ImportContext<'_>, stack: &mut ImportedStack, place: &str) -> Option<String> {
     let end = inside.find(|char: char| !char.is_ascii_alphanumeric() && char != '_').unwrap_or(inside.len());
     let (name, rest) = inside.split_at(end);
     if !is_variable(name) {

@@ -11,11 +11,11 @@ pub(super) const MOST_PROCESSES: usize = 12_000;
 
 /// A configuration of ours that is being made.
 #[derive(Debug, Default)]
-pub(super) struct Stack {
+pub(super) struct ImportedStack {
     /// Keys at the top of the file, without the list of processes.
-    pub(super) top: Fields,
+    pub(super) top: ImportedFields,
     /// Fields for every process: what the other program does by default, and navigator doesn't.
-    pub(super) defaults: Fields,
+    pub(super) defaults: ImportedFields,
     pub(super) processes: Vec<Process>,
     pub(super) notes: Vec<Note>,
 }
@@ -24,30 +24,30 @@ pub(super) struct Stack {
 #[derive(Debug, Default)]
 pub(super) struct Process {
     pub(super) name: String,
-    pub(super) fields: Fields,
+    pub(super) fields: ImportedFields,
     /// Comments above it.
     pub(super) remarks: Vec<String>,
 }
 
 /// Keys with their values and comments, in the order in which they were set.
 #[derive(Debug, Default)]
-pub(super) struct Fields(pub(super) Vec<Field>);
+pub(super) struct ImportedFields(pub(super) Vec<ImportedField>);
 
 /// A key with its value.
 #[derive(Debug)]
-pub(super) struct Field {
+pub(super) struct ImportedField {
     pub(super) key: String,
     pub(super) value: Value,
     /// Where it comes from, if that isn't obvious.
     pub(super) comments: Vec<String>,
 }
 
-impl Fields {
+impl ImportedFields {
     /// Sets a key, or one within a map, such as `stop.timeout`.
     pub(super) fn set(&mut self, path: &str, value: Value) {
         let (key, rest) = path.split_once('.').map_or((path, None), |(key, rest)| (key, Some(rest)));
         let at = self.0.iter().position(|field| field.key == key).unwrap_or_else(|| {
-            self.0.push(Field { key: key.to_owned(), value: Value::Map(Vec::new()), comments: Vec::new() });
+            self.0.push(ImportedField { key: key.to_owned(), value: Value::Map(Vec::new()), comments: Vec::new() });
             self.0.len() - 1
         });
         let place = &mut self.0[at].value;
@@ -75,7 +75,10 @@ impl Fields {
     pub(super) fn comment(&mut self, path: &str, comment: impl Into<String>) {
         let key = path.split('.').next().unwrap_or(path);
         if let Some(field) = self.0.iter_mut().find(|field| field.key == key) {
-            field.comments.push(comment.into());
+            let comment = comment.into();
+            if !field.comments.contains(&comment) {
+                field.comments.push(comment);
+            }
         }
     }
 
@@ -110,7 +113,9 @@ impl Fields {
         if !self.has("env") {
             self.set("env", Value::Map(Vec::new()));
         }
-        let Some(Field { value: Value::Map(entries), .. }) = self.0.iter_mut().find(|field| field.key == "env") else { return };
+        let Some(ImportedField { value: Value::Map(entries), .. }) = self.0.iter_mut().find(|field| field.key == "env") else {
+            return;
+        };
         // `finish` refuses one more than the most.
         let is_full = entries.len() > MOST_ENTRIES;
         match entries.iter_mut().find(|(key, _)| key == name) {
@@ -142,7 +147,8 @@ impl Fields {
         if !matches!(self.get("depends_on"), Some(Value::Map(_))) {
             self.set("depends_on", Value::Map(Vec::new()));
         }
-        let Some(Field { value: Value::Map(edges), .. }) = self.0.iter_mut().find(|field| field.key == "depends_on") else {
+        let Some(ImportedField { value: Value::Map(edges), .. }) = self.0.iter_mut().find(|field| field.key == "depends_on")
+        else {
             return;
         };
         let edge = Value::Map(edge);

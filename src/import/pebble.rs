@@ -1,17 +1,17 @@
 //! Layers of Pebble: services, and checks that restart them.
 
 use super::ImportError;
-use super::context::{Context, Reader, Source};
-use super::model::{Fields, MOST_PROCESSES, NoteKind, Process, Stack};
+use super::context::{ForeignFile, ImportContext, Reader};
+use super::model::{ImportedFields, ImportedStack, MOST_PROCESSES, NoteKind, Process};
 use super::words::{escaped, words_without_shell};
 use crate::config::{Loose, LooseKind, Value, read_loose};
 
 /// A service or a check of all layers, with the file that has it.
-type Layered<'s> = Vec<(String, Loose, &'s Source)>;
+type Layered<'s> = Vec<(String, Loose, &'s ForeignFile)>;
 
 /// Reads the layers, in the order of their names as Pebble does.
-pub(super) fn read(_: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
-    let mut layers: Vec<&Source> = sources.iter().filter(|source| !source.is_env_file()).collect();
+pub(super) fn read(_: &ImportContext<'_>, sources: &[ForeignFile], stack: &mut ImportedStack) -> Result<(), ImportError> {
+    let mut layers: Vec<&ForeignFile> = sources.iter().filter(|source| !source.is_env_file()).collect();
     layers.sort_by_key(|source| source.name());
     let (mut services, mut checks): (Layered<'_>, Layered<'_>) = (Vec::new(), Vec::new());
     for source in layers {
@@ -63,7 +63,7 @@ pub(super) fn read(_: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Re
 }
 
 /// Adds the entries of one layer: one with `override: merge` goes over what is there.
-fn add_layer<'s>(all: &mut Layered<'s>, layer: &Loose, source: &'s Source) {
+fn add_layer<'s>(all: &mut Layered<'s>, layer: &Loose, source: &'s ForeignFile) {
     for (name, value) in layer.entries() {
         if all.len() > MOST_PROCESSES {
             return;
@@ -90,8 +90,8 @@ fn merge(base: &mut Loose, over: &Loose) {
     }
 }
 
-fn add(source: &Source, name: &str, service: &Loose, stack: &mut Stack) {
-    let mut fields = Fields::default();
+fn add(source: &ForeignFile, name: &str, service: &Loose, stack: &mut ImportedStack) {
+    let mut fields = ImportedFields::default();
     // What is in brackets are the arguments unless others are given.
     let words = words_without_shell(service.get_text("command").unwrap_or_default());
     let words: Vec<String> = words.iter().filter(|word| !["[", "]"].contains(&word.as_str())).map(|word| escaped(word)).collect();
@@ -141,7 +141,7 @@ fn add(source: &Source, name: &str, service: &Loose, stack: &mut Stack) {
 }
 
 /// `on-check-failure`: a check of Pebble as our `liveness`.
-fn check_of(source: &Source, name: &str, check: &Loose, action: &Loose, stack: &mut Stack) {
+fn check_of(source: &ForeignFile, name: &str, check: &Loose, action: &Loose, stack: &mut ImportedStack) {
     let Some(process) = stack.processes.iter_mut().find(|process| process.name == name) else { return };
     let mut reader = Reader { source, process: name, fields: &mut process.fields, notes: &mut stack.notes };
     if action.text() == Some("ignore") {
@@ -182,7 +182,7 @@ fn check_of(source: &Source, name: &str, check: &Loose, action: &Loose, stack: &
 }
 
 /// `after`, `before` and `requires`.
-fn order(services: &Layered<'_>, names: &[String], stack: &mut Stack) {
+fn order(services: &Layered<'_>, names: &[String], stack: &mut ImportedStack) {
     let list = |service: &Loose, key: &str| -> Vec<String> {
         service.get(key).map(Loose::items).unwrap_or_default().iter().filter_map(|item| item.text().map(str::to_owned)).collect()
     };

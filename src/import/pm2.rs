@@ -4,8 +4,8 @@ mod app;
 mod node;
 
 use super::ImportError;
-use super::context::{Context, Source};
-use super::model::Stack;
+use super::context::{ForeignFile, ImportContext};
+use super::model::ImportedStack;
 use crate::config::{Loose, LooseKind, Value, read_loose};
 
 /// The endings of files that `node` has to evaluate.
@@ -17,7 +17,7 @@ pub(super) fn is_script(name: &str) -> bool {
 }
 
 /// Reads the files.
-pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
+pub(super) fn read(context: &ImportContext<'_>, sources: &[ForeignFile], stack: &mut ImportedStack) -> Result<(), ImportError> {
     let Some(first) = sources.iter().find(|source| !source.is_env_file()) else { return Ok(()) };
     stack.defaults.set_from(
         "working_dir",
@@ -53,7 +53,7 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
     Ok(())
 }
 
-fn document(source: &Source) -> Result<Loose, ImportError> {
+fn document(source: &ForeignFile) -> Result<Loose, ImportError> {
     let is_script = is_script(source.name());
     let text = if is_script { node::evaluated(source)? } else { source.text.clone() };
     let mut document = read_loose(&text).map_err(|reason| source.invalid(0, reason))?;

@@ -3,14 +3,14 @@
 mod probe;
 
 use super::ImportError;
-use super::context::{Context, Reader, Source};
+use super::context::{ForeignFile, ImportContext, Reader};
 use super::interpolation::interpolate;
-use super::model::{Fields, NoteKind, Process, Stack, words_of_our_line};
+use super::model::{ImportedFields, ImportedStack, NoteKind, Process, words_of_our_line};
 use crate::config::{Loose, LooseKind, Value, read_loose};
 
 /// Reads the files.
-pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
-    let files: Vec<&Source> = sources.iter().filter(|source| !source.is_env_file()).collect();
+pub(super) fn read(context: &ImportContext<'_>, sources: &[ForeignFile], stack: &mut ImportedStack) -> Result<(), ImportError> {
+    let files: Vec<&ForeignFile> = sources.iter().filter(|source| !source.is_env_file()).collect();
     let Some(first) = files.first() else { return Ok(()) };
     for source in sources.iter().filter(|source| source.is_env_file()) {
         stack.top.push("env_file", Value::Text(context.file(source.directory(), source.name())));
@@ -41,7 +41,7 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
             top_key(source, key, value, stack);
         }
         for (name, process) in processes.entries() {
-            add(context, source, name, process, Settings { shell, is_task: tasks.contains(name) }, stack);
+            add(context, source, name, process, ProcessSettings { shell, is_task: tasks.contains(name) }, stack);
         }
     }
     Ok(())
@@ -49,7 +49,7 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
 
 /// What holds for all processes of a file, and whether this one is to end.
 #[derive(Clone, Copy)]
-struct Settings<'s> {
+struct ProcessSettings<'s> {
     shell: &'s str,
     is_task: bool,
 }
@@ -62,7 +62,7 @@ fn awaited_to_complete(document: &Loose) -> Vec<String> {
     edges.filter(completes).map(|(name, _)| name.clone()).collect()
 }
 
-fn top_key(source: &Source, key: &str, value: &Loose, stack: &mut Stack) {
+fn top_key(source: &ForeignFile, key: &str, value: &Loose, stack: &mut ImportedStack) {
     match key {
         "processes" | "version" | "shell" | "is_strict" | "name" => {}
         "environment" | "env_cmds" if key == "environment" => {
@@ -93,8 +93,15 @@ fn variables(value: &Loose) -> Vec<(String, String)> {
     from_list.chain(from_map).collect()
 }
 
-fn add(context: &Context<'_>, source: &Source, name: &str, given: &Loose, settings: Settings<'_>, stack: &mut Stack) {
-    let mut fields = Fields::default();
+fn add(
+    context: &ImportContext<'_>,
+    source: &ForeignFile,
+    name: &str,
+    given: &Loose,
+    settings: ProcessSettings<'_>,
+    stack: &mut ImportedStack,
+) {
+    let mut fields = ImportedFields::default();
     let mut remarks = Vec::new();
     let entrypoint: Vec<String> = given
         .get("entrypoint")

@@ -1,8 +1,8 @@
 //! `Procfile`, as foreman, honcho and overmind run it: a command line for each process, and variables in `.env`.
 
 use super::ImportError;
-use super::context::{Context, Reader, Source};
-use super::model::{Fields, MOST_PROCESSES, NoteKind, Process, Stack};
+use super::context::{ForeignFile, ImportContext, Reader};
+use super::model::{ImportedFields, ImportedStack, MOST_PROCESSES, NoteKind, Process};
 use crate::config::{Value, dotenv_variables};
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use std::path::Path;
 const FIRST_PORT: u32 = 5000;
 
 /// Reads `Procfile`s and their env files.
-pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
-    let (env_files, procfiles): (Vec<&Source>, Vec<&Source>) = sources.iter().partition(|source| source.is_env_file());
+pub(super) fn read(context: &ImportContext<'_>, sources: &[ForeignFile], stack: &mut ImportedStack) -> Result<(), ImportError> {
+    let (env_files, procfiles): (Vec<&ForeignFile>, Vec<&ForeignFile>) = sources.iter().partition(|source| source.is_env_file());
     let Some(first) = procfiles.first() else { return Ok(()) };
     let mut port = FIRST_PORT;
     for (path, text) in env_texts(context, &env_files, first) {
@@ -40,7 +40,7 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
 }
 
 /// The paths of the env files for our file, and their texts.
-fn env_texts(context: &Context<'_>, given: &[&Source], procfile: &Source) -> Vec<(String, String)> {
+fn env_texts(context: &ImportContext<'_>, given: &[&ForeignFile], procfile: &ForeignFile) -> Vec<(String, String)> {
     if !given.is_empty() {
         let texts = given.iter().map(|source| (context.file(source.directory(), source.name()), source.text.clone()));
         return texts.collect();
@@ -50,7 +50,7 @@ fn env_texts(context: &Context<'_>, given: &[&Source], procfile: &Source) -> Vec
     text.map(|text| (context.file(procfile.directory(), ".env"), text)).into_iter().collect()
 }
 
-fn read_lines(source: &Source, stack: &mut Stack, port: u32) -> Result<(), ImportError> {
+fn read_lines(source: &ForeignFile, stack: &mut ImportedStack, port: u32) -> Result<(), ImportError> {
     let first = stack.processes.len();
     for (index, line) in source.text.lines().enumerate() {
         let line = line.trim();
@@ -70,7 +70,7 @@ fn read_lines(source: &Source, stack: &mut Stack, port: u32) -> Result<(), Impor
         if stack.has(name) {
             return Err(source.invalid(index + 1, format!("a second process `{name}`: give it another name")));
         }
-        let mut fields = Fields::default();
+        let mut fields = ImportedFields::default();
         fields.shell_line(command, "sh");
         // foreman and honcho count ports by hundreds, in the order of the file.
         let own = port.saturating_add(u32::try_from(stack.processes.len() - first).unwrap_or_default().saturating_mul(100));

@@ -1,8 +1,8 @@
 //! Service directories of s6 and runit: a `run` script, and what stands beside it.
 
 use super::ImportError;
-use super::context::{Context, Reader, Source};
-use super::model::{Fields, NoteKind, Process, Stack};
+use super::context::{ForeignFile, ImportContext, Reader};
+use super::model::{ImportedFields, ImportedStack, NoteKind, Process};
 use crate::config::{Files, Loose, Value};
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ fn services(path: &Path, files: &dyn Files) -> Vec<PathBuf> {
 }
 
 /// Reads the directories.
-pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
+pub(super) fn read(context: &ImportContext<'_>, sources: &[ForeignFile], stack: &mut ImportedStack) -> Result<(), ImportError> {
     stack.defaults.set_from("restart", Value::text("always"), "s6 and runit restart a process however it ended");
     stack.defaults.set_from("backoff", Value::text("1s"), "s6 and runit: at most one start in a second");
     stack.defaults.set_from("depends_on", Value::Row(Vec::new()), "s6 and runit: all start at once");
@@ -52,8 +52,8 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
     Ok(())
 }
 
-fn add(context: &Context<'_>, path: &Path, stack: &mut Stack) {
-    let source = Source::new(path, String::new());
+fn add(context: &ImportContext<'_>, path: &Path, stack: &mut ImportedStack) {
+    let source = ForeignFile::new(path, String::new());
     let name = source.name().to_owned();
     let read = |file: &str| {
         let bytes = context.files.read(&path.join(file)).ok()?;
@@ -61,7 +61,7 @@ fn add(context: &Context<'_>, path: &Path, stack: &mut Stack) {
     };
     let names = context.files.list(path).unwrap_or_default();
     let has = |file: &str| names.iter().any(|name| name == file);
-    let mut fields = Fields::default();
+    let mut fields = ImportedFields::default();
     if has("run") {
         fields.command(vec!["./run".to_owned()]);
     } else {
@@ -119,7 +119,7 @@ fn add(context: &Context<'_>, path: &Path, stack: &mut Stack) {
 }
 
 /// The service directory in our syntax, relative to the configuration if it is below its directory.
-fn directory(context: &Context<'_>, path: &Path) -> String {
+fn directory(context: &ImportContext<'_>, path: &Path) -> String {
     let base = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (context.directory(base), path.file_name().and_then(|name| name.to_str())) {
         (base, Some(name)) => format!("{base}/{}", super::words::escaped(name)),

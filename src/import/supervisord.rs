@@ -4,10 +4,10 @@ mod expand;
 mod program;
 
 use super::ImportError;
-use super::context::{Context, Reader, Source};
+use super::context::text;
+use super::context::{ForeignFile, ImportContext, Reader};
 use super::ini::{Section, sections};
-use super::kind::text;
-use super::model::{MOST_PROCESSES, Stack};
+use super::model::{ImportedStack, MOST_PROCESSES};
 use crate::config::{Loose, Value, expand as expand_glob};
 use expand::{Expansion, variables};
 use std::collections::BTreeMap;
@@ -22,9 +22,9 @@ const MOST_FILES: usize = 1000;
 const CONTROL: [&str; 3] = ["supervisorctl", "unix_http_server", "rpcinterface:supervisor"];
 
 /// Reads the files, those that they include, and their programs in the order of priorities.
-pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
+pub(super) fn read(context: &ImportContext<'_>, sources: &[ForeignFile], stack: &mut ImportedStack) -> Result<(), ImportError> {
     let included = included(context, sources, stack)?;
-    let mut parsed: Vec<(&Source, Section)> = Vec::new();
+    let mut parsed: Vec<(&ForeignFile, Section)> = Vec::new();
     for source in sources.iter().chain(&included).filter(|source| !source.is_env_file()) {
         parsed.extend(sections(source)?.into_iter().map(|section| (source, section)));
     }
@@ -66,7 +66,11 @@ pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack)
 }
 
 /// The files of `[include]`.
-fn included(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<Vec<Source>, ImportError> {
+fn included(
+    context: &ImportContext<'_>,
+    sources: &[ForeignFile],
+    stack: &mut ImportedStack,
+) -> Result<Vec<ForeignFile>, ImportError> {
     let mut found = Vec::new();
     for source in sources {
         for section in sections(source)?.iter().filter(|section| section.name == "include") {
@@ -85,7 +89,7 @@ fn included(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Res
                     if found.len() == MOST_FILES {
                         return Err(source.invalid(section.line, format!("more than {MOST_FILES} files are included")));
                     }
-                    found.push(Source::new(&path, text(&path, context.files)?));
+                    found.push(ForeignFile::new(&path, text(&path, context.files)?));
                 }
             }
         }
@@ -98,7 +102,7 @@ fn priority(section: &Section) -> i64 {
 }
 
 /// The group of each program, and its priority.
-fn groups(parsed: &[(&Source, Section)]) -> BTreeMap<String, (String, i64)> {
+fn groups(parsed: &[(&ForeignFile, Section)]) -> BTreeMap<String, (String, i64)> {
     let mut groups = BTreeMap::new();
     for (_, section) in parsed {
         let Some(name) = section.named("group:") else { continue };
@@ -109,7 +113,7 @@ fn groups(parsed: &[(&Source, Section)]) -> BTreeMap<String, (String, i64)> {
 }
 
 /// A section that is no program.
-fn other_section(context: &Context<'_>, source: &Source, section: &Section, here: &str, stack: &mut Stack) {
+fn other_section(context: &ImportContext<'_>, source: &ForeignFile, section: &Section, here: &str, stack: &mut ImportedStack) {
     let head = section.name.split(':').next().unwrap_or_default();
     match head {
         "supervisord" => settings(context, source, section, here, stack),
@@ -137,7 +141,7 @@ fn other_section(context: &Context<'_>, source: &Source, section: &Section, here
 }
 
 /// `[supervisord]`: what concerns all programs.
-fn settings(context: &Context<'_>, source: &Source, section: &Section, here: &str, stack: &mut Stack) {
+fn settings(context: &ImportContext<'_>, source: &ForeignFile, section: &Section, here: &str, stack: &mut ImportedStack) {
     for entry in &section.entries {
         let expanded =
             Expansion::new(here, "supervisord", "supervisord").text(&entry.value, context, stack, &source.place(entry.line));

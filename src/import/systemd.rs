@@ -10,8 +10,8 @@ mod triggers;
 mod unit;
 
 use super::ImportError;
-use super::context::{Context, Source};
-use super::model::Stack;
+use super::context::{ForeignFile, ImportContext};
+use super::model::ImportedStack;
 use crate::config::Value;
 use specifiers::Specifiers;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use unit::Unit;
 const STOP: u64 = 90;
 
 /// Reads the units.
-pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
+pub(super) fn read(context: &ImportContext<'_>, sources: &[ForeignFile], stack: &mut ImportedStack) -> Result<(), ImportError> {
     let units = unit::units(context, sources)?;
     let of_kind = |suffix: &'static str| units.iter().filter(move |unit| unit.name.ends_with(suffix));
     stack.defaults.set_from("inherit_env", words(&["LANG", "PATH"]), "systemd: units inherit hardly anything");

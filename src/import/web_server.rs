@@ -1,13 +1,13 @@
 //! The file of the older navigator, a web server: its managed processes.
 
 use super::ImportError;
-use super::context::{Context, Reader, Source};
-use super::model::{Fields, NoteKind, Process, Stack};
+use super::context::{ForeignFile, ImportContext, Reader};
+use super::model::{ImportedFields, ImportedStack, NoteKind, Process};
 use super::words::split_soon;
 use crate::config::{Environment, Loose, LooseKind, Value, is_variable, read_loose};
 
 /// Reads the files.
-pub(super) fn read(context: &Context<'_>, sources: &[Source], stack: &mut Stack) -> Result<(), ImportError> {
+pub(super) fn read(context: &ImportContext<'_>, sources: &[ForeignFile], stack: &mut ImportedStack) -> Result<(), ImportError> {
     for source in sources.iter().filter(|source| !source.is_env_file()) {
         let mut document = read_loose(&source.text).map_err(|reason| source.invalid(0, reason))?;
         references(&mut document, context.environment);
@@ -65,9 +65,9 @@ fn references(value: &mut Loose, environment: &Environment) {
     }
 }
 
-fn add(source: &Source, given: &Loose, stack: &mut Stack) {
+fn add(source: &ForeignFile, given: &Loose, stack: &mut ImportedStack) {
     let name = given.get_text("name").unwrap_or("process").to_owned();
-    let mut fields = Fields::default();
+    let mut fields = ImportedFields::default();
     let mut words = vec![given.get_text("command").unwrap_or_default().to_owned()];
     words
         .extend(given.get("args").map(Loose::items).unwrap_or_default().iter().filter_map(|item| item.text().map(str::to_owned)));

@@ -71,7 +71,7 @@ fn what_can_not_be_imported_is_refused_with_a_reason() {
         (&["Procfile", "--from", "supervisord"], 1, "before the first section"),
         (&["images.yml"], 1, "needs a container"),
         (&["nothing.service"], 1, "ExecStart"),
-        (&["large.yml"], 2, "4 MiB"),
+        (&["large.yml"], 2, "larger than 4 MiB"),
         (&["binary"], 2, "UTF-8"),
         (&["directory"], 2, "its kind is not recognized"),
         (&[], 2, "FILE"),
@@ -166,10 +166,14 @@ fn run_original(site: &Site, program: &Path, arguments: &[&str], files: &[&str])
     #[expect(clippy::disallowed_methods, reason = "the ban protects navigator's own reaper; a test has none")]
     let mut child = command.spawn().expect("the original can be started");
     let texts = texts(site, files);
-    let pid = rustix::process::Pid::from_child(&child);
-    #[expect(clippy::disallowed_methods, reason = "it is a child that has not been waited for")]
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    // Whatever it does at a signal, it can't do it any more; its processes have written their pids.
+    child.kill().expect("it runs");
     child.wait().expect("it ends");
+    for file in files {
+        let pid = site.read(&format!("{file}.pid")).trim().parse().ok().and_then(rustix::process::Pid::from_raw).expect("a pid");
+        #[expect(clippy::disallowed_methods, reason = "it was started here, and waits")]
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
+    }
     texts
 }
 
@@ -198,7 +202,7 @@ fn run_import(site: &Site, file: &str, files: &[&str]) -> Vec<String> {
     texts
 }
 
-const WRITER: &str = "#!/bin/sh\nfile=$1; shift\nprintf '%s|' \"$PWD\" \"$PORT\" \"$MODE\" \"$GREETING\" \"$@\" > $file.new\necho >> $file.new\n\
+const WRITER: &str = "#!/bin/sh\nfile=$1; shift\necho $$ > $file.pid\nprintf '%s|' \"$PWD\" \"$PORT\" \"$MODE\" \"$GREETING\" \"$@\" > $file.new\necho >> $file.new\n\
     mv $file.new $file\nexec sleep 1000\n";
 
 #[test]
@@ -236,4 +240,63 @@ fn a_stack_of_supervisord_and_its_import_agree() {
     let files = ["out/web", "out/many0", "out/many1"];
     let original = run_original(&site, &bin.join("supervisord"), &["-c", "supervisord.conf"], &files);
     assert_eq!(run_import(&site, "supervisord.conf", &files), original);
+}
+
+#[test]
+fn a_first_configuration_goes_by_what_is_there() {
+    for (files, expected) in [
+        (&[("Procfile", "web: ./web\n"), ("Gemfile", "gem 'puma'\n")] as &[(&str, &str)], "command: ./web"),
+        (&[("bin/dev", "#!/bin/sh\n"), ("Gemfile", "gem \"rails\"\ngem \"sidekiq\"\n")], "command: bin/dev"),
+        (&[("Gemfile", "source 'x'\ngem 'sidekiq'\n")], "args: [exec, sidekiq]"),
+        (&[("package.json", "{\"scripts\": {\"test\": \"x\", \"dev\": \"vite\"}}"), ("yarn.lock", "")], "command: yarn"),
+        (&[("docker-compose.yml", "services: {api: {image: x, command: ./api}}\n")], "command: ./api"),
+        (&[("docker-compose.yml", "services: {db: {image: postgres}}\n"), ("Gemfile", "gem 'puma'\n")], "args: [exec, puma]"),
+        (
+            &[("app.service", "[Service]\nExecStart=/bin/app\n"), ("app.timer", "[Timer]\nOnCalendar=daily\n")],
+            "schedule: 0 0 * * *",
+        ),
+        (&[], "managed_processes: []"),
+    ] {
+        let site = Site::new();
+        for (name, text) in files {
+            site.write(name, text);
+        }
+        let ended = site.asks(&["init"], 0);
+        let text = site.read("navigator.yml");
+        assert!(
+            text.starts_with("# Processes of this directory") && text.contains(expected),
+            "{files:?}: {text}\n{}",
+            ended.description
+        );
+        site.asks(&["check"], 0);
+        let again = site.asks(&["init"], 1);
+        assert!(again.stderr().contains("exists already"), "{}", again.description);
+        assert_eq!(site.read("navigator.yml"), text);
+    }
+}
+
+#[test]
+fn a_unit_is_installed_and_removed_and_no_other_one_touched() {
+    let site = Site::new();
+    site.write("shop.yml", "managed_processes: []\n");
+    let units = site.path("units").display().to_string();
+    let install = ["service", "install", "shop.yml", "--name", "shop", "--directory", &units];
+    let remove = ["service", "remove", "--name", "shop", "--directory", &units];
+    let missing = ["service", "install", "missing.yml", "--directory", &units];
+    site.asks(&missing, 2);
+    let ended = site.asks(&install, 0);
+    assert!(ended.stdout().contains("enable --now shop"), "{}", ended.description);
+    let unit = site.read("units/shop.service");
+    let config = site.path("shop.yml");
+    assert!(unit.contains(&format!("{} -c {} upgrade", env!("CARGO_BIN_EXE_navigator"), config.display())), "{unit}");
+    site.asks(&install, 0);
+    site.asks(&remove, 0);
+    assert!(!site.path("units/shop.service").exists());
+    site.asks(&remove, 1);
+    site.write("units/shop.service", "[Service]\nExecStart=/bin/mine\n");
+    for arguments in [&install[..], &remove] {
+        let ended = site.asks(arguments, 1);
+        assert!(ended.stderr().contains("is not navigator's"), "{}", ended.description);
+    }
+    assert!(site.read("units/shop.service").contains("/bin/mine"));
 }

@@ -1,4 +1,5 @@
-//! Table of keys of other programs, and what to write instead of each.
+//! Table of keys of other programs without one equivalent of ours, and what to write instead of each. The others are in
+//! `translation`.
 
 /// Keys with one meaning, in lower case with underscores, and the help for them; `…` is replaced by the value.
 pub(super) type ForeignKeys = &'static [(&'static [&'static str], &'static str)];
@@ -16,16 +17,13 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
         &["execstartpre", "execstartpost", "pre_start", "post_start"],
         "write a process of its own with `type: task`, and `depends_on`",
     ),
-    (&["workingdirectory", "cwd", "directory", "dir", "chdir", "workdir", "root"], "write `working_dir: …`"),
     (&["environment", "vars", "variables", "envs"], "write `env`, as a map"),
     (&["passenvironment", "pass_env"], "write `inherit_env: […]`, a list of names"),
     (&["copy_env"], "a process inherits navigator's own variables: remove this, or list them in `inherit_env`"),
     (&["filter_env"], "write `inherit_env`, a list of the variables to keep"),
     (&["env_production", "env_development", "env_staging"], "write `env`: there is one for each file"),
     (&["environmentfile", "envfile", "env_files", "dotenv"], "write `env_file: …`"),
-    (&["runas", "run_as", "uid", "user_id"], "write `user: …`"),
     (&["dynamicuser"], "write `user` with the name of a user that exists"),
-    (&["gid", "group_id"], "write `group: …`"),
     (&["supplementarygroups"], "write `group` with one of them; a process gets the groups of its `user`"),
     (&["title", "id", "label", "process_name", "program_name"], "write `name: …`"),
     // Containers.
@@ -132,41 +130,16 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["exit_on_end", "successaction"], "write `shutdown_on: exit`"),
     (&["on_success", "on_failure"], "write `restart: always`, `on-failure` or `never`"),
     (&["on_check_failure"], "write `liveness`, and `restart: on-failure`"),
-    (&["restartsec", "backoff_seconds", "restart_sec"], "write `backoff: …`"),
-    (&["backoff_delay"], "write `backoff: {initial: …}`"),
-    (&["backoff_factor"], "write `backoff: {factor: …}`"),
-    (&["backoff_limit", "restartmaxdelaysec"], "write `backoff: {max: …}`"),
-    (&["startsecs", "startlimitintervalsec", "startlimitinterval"], "write `backoff: {reset_after: …}`"),
-    (&["startlimitburst", "startretries", "max_retries", "max_retry", "retries"], "write `max_restarts: …`"),
-    (&["max_memory_restart", "memorymax", "memoryhigh", "mem_limit", "memory"], "write `resources: {memory: …}`"),
+    (&["memoryhigh"], "write `resources: {memory: …}`"),
     (&["cpuquota", "cpus"], "write `resources: {cpu: …}`, in percent of one processor"),
-    (&["tasksmax", "pids_limit"], "write `resources: {tasks: …}`"),
     (&["cpu_shares", "cpuweight"], "shares of the processor are not supported: see `nice`, and `resources` for a limit"),
     // PM2 uses milliseconds.
-    (&["restart_delay"], "write `backoff: …ms`"),
-    (&["exp_backoff_restart_delay"], "write `backoff: {initial: …ms}`"),
-    (&["min_uptime"], "write `backoff: {reset_after: …ms}`"),
-    (&["kill_timeout"], "write `stop: {timeout: …ms}`"),
     (&["listen_timeout"], "write it beside a probe, as in `ready: {notify: true, deadline: …ms}`"),
     // Stop and reload.
-    (
-        &[
-            "stop_grace_period",
-            "timeoutstopsec",
-            "stopwaitsecs",
-            "kill_delay",
-            "stop_timeout",
-            "graceful_timeout",
-            "terminationgraceperiodseconds",
-        ],
-        "write `stop: {timeout: …}`",
-    ),
-    (&["stop_signal", "stopsignal", "killsignal", "kill_signal"], "write `stop: {signal: …}`"),
     (&["timeoutsec"], "write `stop: {timeout: …}`; for the start, `deadline` beside a probe in `ready`"),
     (&["execstop", "stop_command", "pre_stop"], "write `stop: {command: […]}`"),
     (&["shutdown"], "write `stop: {signal: TERM, timeout: 10s}`"),
     (&["execreload", "reload_command"], "write `reload: {command: […]}`"),
-    (&["reloadsignal"], "write `reload: {signal: …}`"),
     (&["send_hup"], "write `reload: {signal: HUP}`"),
     (
         &["stopasgroup", "killasgroup", "killmode", "treekill", "stop_children"],
@@ -205,7 +178,6 @@ pub(super) const PROCESS_KEYS: ForeignKeys = &[
     (&["log_date_format"], "`navigator logs --timestamps` shows times: remove this line"),
     (&["ulimits"], "write `limits`, as in `limits: {nofile: 65536}`"),
     (&["nonewprivileges", "no_new_privileges"], "write `no_new_privs: true`"),
-    (&["oomscoreadjust"], "write `oom_score_adj: …`"),
     (&["watch_files", "ignore_watch", "watch_paths"], "write `watch`, a list of paths"),
 ];
 

@@ -53,7 +53,7 @@ const MOST: i64 = u32::MAX as i64;
 
 /// The keys in lower case with underscores, our key, and the conversion.
 const TRANSLATIONS: &[(&[&str], &str, Conversion)] = &[
-    (&["workingdirectory", "cwd", "directory", "dir", "chdir", "workdir", "working_dir"], "working_dir", Text),
+    (&["workingdirectory", "cwd", "directory", "dir", "chdir", "workdir", "root", "working_dir"], "working_dir", Text),
     (&["runas", "run_as", "uid", "user_id", "user"], "user", Text),
     (&["gid", "group_id", "group"], "group", Text),
     (&["umask"], "umask", Octal),
@@ -106,6 +106,21 @@ pub(crate) fn translate(key: &str, value: &Loose) -> Option<Translated> {
     }
     let (_, field, conversion) = TRANSLATIONS.iter().find(|(keys, ..)| keys.contains(&plain.as_str()))?;
     Some(Translated { field: (*field).to_owned(), value: conversion.of(value)? })
+}
+
+/// Every key of the table.
+pub(super) fn keys() -> impl Iterator<Item = &'static str> {
+    TRANSLATIONS.iter().flat_map(|(keys, ..)| keys.iter().copied())
+}
+
+/// What to write instead of a key in lower case with underscores, with `…` for the value.
+pub(super) fn advice(plain: &str) -> Option<String> {
+    let (_, field, conversion) = TRANSLATIONS.iter().find(|(keys, field, _)| keys.contains(&plain) && *field != plain)?;
+    let unit = if matches!(conversion, Millis) { "ms" } else { "" };
+    Some(match field.split_once('.') {
+        Some((key, inner)) => format!("write `{key}: {{{inner}: …{unit}}}`"),
+        None => format!("write `{field}: …{unit}`"),
+    })
 }
 
 /// Why a key of another program is not carried over, and what to write instead.

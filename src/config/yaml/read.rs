@@ -85,7 +85,7 @@ pub(crate) fn read(text: &str) -> Result<Loose, String> {
 enum Raw {
     Null,
     Text(String),
-    /// A number or truth value, whose characters are taken from the source.
+    /// A number or truth value. Its characters are taken from the source.
     Typed(String),
     List(Vec<Spanned<Raw>>),
     Map(Vec<(String, Spanned<Raw>)>),

@@ -48,7 +48,7 @@ pub(super) fn check(value: &Loose, reader: &mut Reader<'_>) {
     );
 }
 
-/// The words of a check, whose `|| exit 1` says nothing.
+/// The words of a check, without `|| exit 1`, which says nothing.
 fn without_exit(line: &str) -> Vec<String> {
     let plain = line.trim();
     let plain = plain.strip_suffix("exit 1").and_then(|line| line.trim_end().strip_suffix("||")).map_or(plain, str::trim_end);

@@ -2,8 +2,8 @@
 
 use super::health::{self, command_words, seconds};
 use crate::config::{Loose, LooseKind, Value};
-use crate::import::context::{Context, Reader, Source};
-use crate::import::model::{Fields, NoteKind, Process, Stack};
+use crate::import::context::{ForeignFile, ImportContext, Reader};
+use crate::import::model::{ImportedFields, ImportedStack, NoteKind, Process};
 use std::collections::BTreeSet;
 
 const CONTAINER: &str = "it belongs to a container: the program uses the files, ports and network of this host";
@@ -13,8 +13,8 @@ pub(super) fn has_command(service: &Loose) -> bool {
     ["command", "entrypoint"].iter().any(|key| service.get(key).is_some_and(|value| !command_words(value).is_empty()))
 }
 
-/// The services for whose end another one waits.
-pub(super) fn awaited_to_complete(services: &[(String, Loose, &Source)]) -> BTreeSet<String> {
+/// The services that another one waits for until they end.
+pub(super) fn awaited_to_complete(services: &[(String, Loose, &ForeignFile)]) -> BTreeSet<String> {
     let edges = services.iter().filter_map(|(_, service, _)| service.get("depends_on")).flat_map(Loose::entries);
     let is_awaited = |edge: &&(String, Loose)| edge.1.get_text("condition") == Some("service_completed_successfully");
     edges.filter(is_awaited).map(|(name, _)| name.clone()).collect()
@@ -22,14 +22,14 @@ pub(super) fn awaited_to_complete(services: &[(String, Loose, &Source)]) -> BTre
 
 /// Adds the process of a service.
 pub(super) fn add(
-    context: &Context<'_>,
-    source: &Source,
+    context: &ImportContext<'_>,
+    source: &ForeignFile,
     (name, service): (&str, &Loose),
     names: &BTreeSet<&str>,
     is_task: bool,
-    stack: &mut Stack,
+    stack: &mut ImportedStack,
 ) {
-    let mut fields = Fields::default();
+    let mut fields = ImportedFields::default();
     let mut words = service.get("entrypoint").map(command_words).unwrap_or_default();
     words.extend(service.get("command").map(command_words).unwrap_or_default());
     fields.command(words);
@@ -55,7 +55,7 @@ pub(super) fn add(
     stack.add(Process { name: name.to_owned(), fields, remarks: Vec::new() });
 }
 
-fn key_of_service(context: &Context<'_>, key: &str, value: &Loose, names: &BTreeSet<&str>, reader: &mut Reader<'_>) {
+fn key_of_service(context: &ImportContext<'_>, key: &str, value: &Loose, names: &BTreeSet<&str>, reader: &mut Reader<'_>) {
     match key {
         "command" | "entrypoint" | "extends" | "container_name" | "init" => {}
         "image" => {
@@ -121,7 +121,7 @@ fn environment(value: &Loose, reader: &mut Reader<'_>) {
     }
 }
 
-fn env_files(context: &Context<'_>, value: &Loose, reader: &mut Reader<'_>) {
+fn env_files(context: &ImportContext<'_>, value: &Loose, reader: &mut Reader<'_>) {
     for item in value.items() {
         let Some(path) = item.text().or_else(|| item.get_text("path")) else { continue };
         let is_required = item.get("required").and_then(Loose::truth) != Some(false);

@@ -1,8 +1,8 @@
 //! One app of PM2.
 
 use crate::config::{Loose, LooseKind, REPLICA, Value};
-use crate::import::context::{Context, Reader, Source};
-use crate::import::model::{Fields, NoteKind, Process, Stack};
+use crate::import::context::{ForeignFile, ImportContext, Reader};
+use crate::import::model::{ImportedFields, ImportedStack, NoteKind, Process};
 use crate::import::words::{escaped, words_without_shell};
 use std::path::Path;
 
@@ -21,12 +21,12 @@ const INTERPRETERS: [(&str, &str); 10] = [
 ];
 
 /// Adds the process of an app.
-pub(super) fn add(context: &Context<'_>, source: &Source, app: &Loose, stack: &mut Stack) {
+pub(super) fn add(context: &ImportContext<'_>, source: &ForeignFile, app: &Loose, stack: &mut ImportedStack) {
     let text = |key: &str| app.get_text(key).filter(|text| !text.is_empty());
     let script = text("script").or_else(|| text("cmd")).unwrap_or_default();
     let stem = Path::new(script).file_stem().and_then(|stem| stem.to_str()).unwrap_or("app");
     let name = text("name").unwrap_or(stem).to_owned();
-    let mut fields = Fields::default();
+    let mut fields = ImportedFields::default();
     if script.is_empty() {
         stack.drop(source, app.line, &name, "it has no `script`");
         return;
@@ -68,7 +68,7 @@ fn command(app: &Loose, script: &str) -> Vec<String> {
     words
 }
 
-fn key_of_app(context: &Context<'_>, key: &str, value: &Loose, app: &Loose, reader: &mut Reader<'_>) {
+fn key_of_app(context: &ImportContext<'_>, key: &str, value: &Loose, app: &Loose, reader: &mut Reader<'_>) {
     let is_off = value.truth() == Some(false) || value.is_null();
     match key {
         "name"
@@ -181,7 +181,7 @@ fn instances(value: &Loose, app: &Loose, reader: &mut Reader<'_>) {
         }
         _ => value.clone(),
     };
-    if count.text() == Some("1") && app.get_text("exec_mode").is_none() {
+    if count.text() == Some("1") && !app.get_text("exec_mode").is_some_and(|mode| mode.starts_with("cluster")) {
         return;
     }
     reader.carry("replicas", &count);

@@ -1,7 +1,7 @@
 //! Evaluates a JavaScript file by `node`, in bounded time and memory.
 
 use crate::import::ImportError;
-use crate::import::context::Source;
+use crate::import::context::ForeignFile;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{ErrorKind, Read};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,7 @@ const PROGRAM: &str = "import(require('url').pathToFileURL(process.argv[1]).href
     .then(module => process.stdout.write(JSON.stringify(module.default ?? module)))";
 
 /// What the file exports, as JSON.
-pub(super) fn evaluated(source: &Source) -> Result<String, ImportError> {
+pub(super) fn evaluated(source: &ForeignFile) -> Result<String, ImportError> {
     let path = crate::paths::absolute(&source.path);
     let mut command = Command::new("node");
     command.args(["--input-type=commonjs", "-e", PROGRAM, "--"]).arg(&path).current_dir(source.directory());

@@ -1,7 +1,7 @@
 //! References such as `%(ENV_PORT)s` and `%(process_num)02d`, and lists of variables.
 
-use crate::import::context::Context;
-use crate::import::model::Stack;
+use crate::import::context::ImportContext;
+use crate::import::model::ImportedStack;
 use crate::import::words::{escaped, shell_escaped, split_soon};
 
 /// The values of references in one process.
@@ -21,12 +21,12 @@ impl Expansion {
     }
 
     /// A text in our syntax.
-    pub(super) fn text(&self, text: &str, context: &Context<'_>, stack: &mut Stack, place: &str) -> String {
+    pub(super) fn text(&self, text: &str, context: &ImportContext<'_>, stack: &mut ImportedStack, place: &str) -> String {
         self.expanded(text, escaped, context, stack, place)
     }
 
     /// The command line of a shell in our syntax.
-    pub(super) fn shell(&self, text: &str, context: &Context<'_>, stack: &mut Stack, place: &str) -> String {
+    pub(super) fn shell(&self, text: &str, context: &ImportContext<'_>, stack: &mut ImportedStack, place: &str) -> String {
         self.expanded(text, shell_escaped, context, stack, place)
     }
 
@@ -35,7 +35,14 @@ impl Expansion {
         text.replace("%(here)s", &self.here).replace("%(program_name)s", &self.program)
     }
 
-    fn expanded(&self, text: &str, literal: fn(&str) -> String, context: &Context<'_>, stack: &mut Stack, place: &str) -> String {
+    fn expanded(
+        &self,
+        text: &str,
+        literal: fn(&str) -> String,
+        context: &ImportContext<'_>,
+        stack: &mut ImportedStack,
+        place: &str,
+    ) -> String {
         let mut written = String::new();
         let mut rest = text;
         while let Some((before, behind)) = rest.split_once('%') {
@@ -57,7 +64,13 @@ impl Expansion {
     }
 
     /// The value of a reference behind its `%`, and what follows it.
-    fn reference<'t>(&self, behind: &'t str, context: &Context<'_>, stack: &mut Stack, place: &str) -> Option<(String, &'t str)> {
+    fn reference<'t>(
+        &self,
+        behind: &'t str,
+        context: &ImportContext<'_>,
+        stack: &mut ImportedStack,
+        place: &str,
+    ) -> Option<(String, &'t str)> {
         let (name, behind) = split_soon(behind.strip_prefix('(')?, ")")?;
         let end = behind
             .char_indices()

@@ -3,9 +3,9 @@
 use super::expand::{Expansion, variables};
 use crate::config::{Loose, Value, address_of_another_program};
 use crate::import::ImportError;
-use crate::import::context::{Context, Reader, Source};
+use crate::import::context::{ForeignFile, ImportContext, Reader};
 use crate::import::ini::{Entry, Section};
-use crate::import::model::{Fields, NoteKind, Process, Stack};
+use crate::import::model::{ImportedFields, ImportedStack, NoteKind, Process};
 use crate::import::words::words_without_shell;
 
 /// The most processes of one program.
@@ -36,11 +36,11 @@ const READ_ELSEWHERE: [&str; 16] = [
 
 /// Adds the processes of a program.
 pub(super) fn read(
-    context: &Context<'_>,
-    source: &Source,
+    context: &ImportContext<'_>,
+    source: &ForeignFile,
     section: &Section,
     expansion: Expansion,
-    stack: &mut Stack,
+    stack: &mut ImportedStack,
 ) -> Result<(), ImportError> {
     let Some(command) = section.get("command").filter(|command| !command.value.is_empty()) else {
         return Err(source.invalid(section.line, format!("`[{}]` has no `command`", section.name)));
@@ -79,22 +79,22 @@ pub(super) fn read(
     Ok(())
 }
 
-fn number(source: &Source, section: &Section, key: &str, otherwise: i64) -> Result<i64, ImportError> {
+fn number(source: &ForeignFile, section: &Section, key: &str, otherwise: i64) -> Result<i64, ImportError> {
     let Some(entry) = section.get(key) else { return Ok(otherwise) };
     let wrong = || source.invalid(entry.line, format!("`{key}` is not a whole number"));
     entry.value.parse::<i64>().ok().filter(|number| (0..=1_000_000).contains(number)).ok_or_else(wrong)
 }
 
 fn fields(
-    context: &Context<'_>,
-    source: &Source,
+    context: &ImportContext<'_>,
+    source: &ForeignFile,
     section: &Section,
     expansion: &Expansion,
     name: &str,
-    stack: &mut Stack,
-) -> Fields {
-    let mut fields = Fields::default();
-    let text = |entry: &Entry, stack: &mut Stack| expansion.text(&entry.value, context, stack, &source.place(entry.line));
+    stack: &mut ImportedStack,
+) -> ImportedFields {
+    let mut fields = ImportedFields::default();
+    let text = |entry: &Entry, stack: &mut ImportedStack| expansion.text(&entry.value, context, stack, &source.place(entry.line));
     if let Some(command) = section.get("command") {
         let program = command.value.split_whitespace().next().unwrap_or_default();
         let is_shell = ["sh", "bash", "dash", "zsh"].contains(&program.rsplit('/').next().unwrap_or_default());
@@ -149,7 +149,7 @@ fn fields(
 }
 
 /// `autorestart` and `startretries`. The program of `startsecs=0` is never seen as failing to start.
-fn restarts(section: &Section, fields: &mut Fields) {
+fn restarts(section: &Section, fields: &mut ImportedFields) {
     let restart = match section.text("autorestart").map(str::to_ascii_lowercase).as_deref() {
         Some("true" | "yes" | "on" | "1") => "always",
         Some("false" | "no" | "off" | "0") => "never",
@@ -171,7 +171,7 @@ fn destination(path: &str) -> Option<&str> {
 }
 
 /// The logs: a file with its limits, nothing, or navigator's own output.
-fn output(section: &Section, fields: &mut Fields, mut text: impl FnMut(&Entry) -> String) {
+fn output(section: &Section, fields: &mut ImportedFields, mut text: impl FnMut(&Entry) -> String) {
     let path = |key: &str, text: &mut dyn FnMut(&Entry) -> String| {
         section.get(key).map(text).filter(|path| !path.is_empty()).unwrap_or_else(|| "AUTO".to_owned())
     };

@@ -2,20 +2,20 @@
 
 use super::unit::Unit;
 use crate::config::Value;
-use crate::import::model::Stack;
+use crate::import::model::ImportedStack;
 use std::collections::BTreeMap;
 
 /// What a unit says about another one.
 #[derive(Clone, Copy, Debug, Default)]
-struct Edge {
+struct UnitEdge {
     after: bool,
     requires: bool,
     follows: bool,
 }
 
 /// Adds the dependencies between imported units, and notes those on others.
-pub(super) fn add(units: &[Unit<'_>], names: &BTreeMap<String, Vec<String>>, stack: &mut Stack) {
-    let mut edges: BTreeMap<(String, String), Edge> = BTreeMap::new();
+pub(super) fn add(units: &[Unit<'_>], names: &BTreeMap<String, Vec<String>>, stack: &mut ImportedStack) {
+    let mut edges: BTreeMap<(String, String), UnitEdge> = BTreeMap::new();
     for unit in units {
         let own = service_of(&unit.name, names);
         for entry in unit.entries.iter().filter(|entry| entry.section == "Unit") {
@@ -67,7 +67,7 @@ fn service_of(name: &str, names: &BTreeMap<String, Vec<String>>) -> Option<Strin
 }
 
 /// Units of the host are up before navigator is: only requirements on others are worth a note.
-fn note(unit: &Unit<'_>, key: &str, other: &str, line: usize, stack: &mut Stack) {
+fn note(unit: &Unit<'_>, key: &str, other: &str, line: usize, stack: &mut ImportedStack) {
     let is_of_host = [".target", ".mount", ".slice", ".device", ".swap"].iter().any(|kind| other.ends_with(kind));
     if !is_of_host && key != "Before" {
         let reason = format!("`{other}` is not imported: start navigator after it, by `{key}={other}` in navigator's own unit");

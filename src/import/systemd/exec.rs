@@ -117,13 +117,13 @@ fn escaped_value(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::context::Source;
+    use crate::import::context::ForeignFile;
     use crate::import::systemd::unit::Unit;
     use std::path::Path;
 
     #[test]
     fn prefixes_quotes_and_variables_are_read() {
-        let source = Source::new(Path::new("w@.service"), String::new());
+        let source = ForeignFile::new(Path::new("w@.service"), String::new());
         let unit = Unit { name: "w@.service".to_owned(), source: &source, entries: Vec::new() };
         let specifiers = Specifiers::new(&unit, Some("1"));
         let known = [("OPTS".to_owned(), "-a 'b c'".to_owned())];

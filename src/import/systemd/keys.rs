@@ -4,7 +4,7 @@ use super::exec;
 use super::specifiers::Specifiers;
 use super::unit::{Unit, UnitEntry};
 use crate::config::{Loose, Translated, Value, translate};
-use crate::import::context::{Context, Reader};
+use crate::import::context::{ImportContext, Reader};
 use crate::import::model::NoteKind;
 use crate::import::words::{shell_escaped, words_without_shell};
 use crate::signals;
@@ -182,7 +182,13 @@ pub(super) fn restarts(unit: &Unit<'_>, is_task: bool, reader: &mut Reader<'_>) 
 }
 
 /// Carries a key over, or notes why not.
-pub(super) fn carry(context: &Context<'_>, unit: &Unit<'_>, entry: &UnitEntry, specifiers: &Specifiers, reader: &mut Reader<'_>) {
+pub(super) fn carry(
+    context: &ImportContext<'_>,
+    unit: &Unit<'_>,
+    entry: &UnitEntry,
+    specifiers: &Specifiers,
+    reader: &mut Reader<'_>,
+) {
     let key = entry.key.as_str();
     let text = specifiers.text(&entry.value);
     let value = Loose::of(&text, entry.line);

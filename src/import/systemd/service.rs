@@ -6,18 +6,18 @@ use super::specifiers::Specifiers;
 use super::unit::{Unit, UnitEntry};
 use crate::config::Value;
 use crate::import::ImportError;
-use crate::import::context::{Context, Reader};
-use crate::import::model::{Fields, MOST_ENTRIES, NoteKind, Process, Stack};
+use crate::import::context::{ImportContext, Reader};
+use crate::import::model::{ImportedFields, ImportedStack, MOST_ENTRIES, NoteKind, Process};
 
 /// The time limit of a start, if a unit has none.
 const START: &str = "90s";
 
 /// Adds the process of a unit, and returns its name.
 pub(super) fn add(
-    context: &Context<'_>,
+    context: &ImportContext<'_>,
     unit: &Unit<'_>,
     specifiers: &Specifiers,
-    stack: &mut Stack,
+    stack: &mut ImportedStack,
 ) -> Result<String, ImportError> {
     let name = specifiers.process();
     let variables: Vec<(String, String)> =
@@ -32,7 +32,7 @@ pub(super) fn add(
     let Some(main) = lines.pop() else {
         return Err(unit.source.invalid(0, "it has no `ExecStart`: a unit that runs nothing has no process"));
     };
-    let mut fields = Fields::default();
+    let mut fields = ImportedFields::default();
     let mut notes = std::mem::take(&mut stack.notes);
     let mut reader = Reader { source: unit.source, process: &name, fields: &mut fields, notes: &mut notes };
     let posts = unit.all("Service", "ExecStartPost");
@@ -147,7 +147,7 @@ fn start_kind(unit: &Unit<'_>, kind: &str, reader: &mut Reader<'_>) {
 }
 
 /// Replicas in the place of the instances of a template.
-fn replicate(fields: &mut Fields) {
+fn replicate(fields: &mut ImportedFields) {
     fields.set_from(
         "replicas",
         Value::Number(1.into()),

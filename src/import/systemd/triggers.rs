@@ -6,11 +6,11 @@ use super::specifiers::Specifiers;
 use super::unit::Unit;
 use crate::config::{Value, address_of_another_program};
 use crate::import::context::Reader;
-use crate::import::model::{Fields, NoteKind, Stack};
+use crate::import::model::{ImportedFields, ImportedStack, NoteKind};
 use std::collections::BTreeMap;
 
 /// Adds to the processes what a unit that is no service says.
-pub(super) fn apply(unit: &Unit<'_>, names: &BTreeMap<String, Vec<String>>, stack: &mut Stack) {
+pub(super) fn apply(unit: &Unit<'_>, names: &BTreeMap<String, Vec<String>>, stack: &mut ImportedStack) {
     let (section, key, set): (_, _, fn(&Unit<'_>, &mut Reader<'_>)) = match unit.name.rsplit_once('.') {
         Some((_, "timer")) => ("Timer", "Unit", timer),
         Some((_, "socket")) => ("Socket", "Service", socket),
@@ -117,7 +117,7 @@ fn socket(unit: &Unit<'_>, reader: &mut Reader<'_>) {
             reader.drop("ListenStream", entry.line, Some("it is no address that navigator knows"));
             continue;
         };
-        let mut fields = Fields::default();
+        let mut fields = ImportedFields::default();
         fields.text("address", &address);
         for (theirs, ours) in &common {
             let Some(value) = unit.text("Socket", theirs) else { continue };

@@ -1,8 +1,8 @@
 //! Unit files: sections, keys, continued lines, and drop-ins over them.
 
 use crate::import::ImportError;
-use crate::import::context::{Context, Source};
-use crate::import::kind::text;
+use crate::import::context::text;
+use crate::import::context::{ForeignFile, ImportContext};
 use std::path::Path;
 
 /// A unit with its drop-ins.
@@ -10,7 +10,7 @@ use std::path::Path;
 pub(super) struct Unit<'s> {
     /// The name of its file.
     pub(super) name: String,
-    pub(super) source: &'s Source,
+    pub(super) source: &'s ForeignFile,
     /// In the order of the files; an empty value resets those before it.
     pub(super) entries: Vec<UnitEntry>,
 }
@@ -59,7 +59,7 @@ impl Unit<'_> {
 }
 
 /// The units of all files, with the drop-ins beside them and those that are given.
-pub(super) fn units<'s>(context: &Context<'_>, sources: &'s [Source]) -> Result<Vec<Unit<'s>>, ImportError> {
+pub(super) fn units<'s>(context: &ImportContext<'_>, sources: &'s [ForeignFile]) -> Result<Vec<Unit<'s>>, ImportError> {
     let mut units: Vec<Unit<'s>> = Vec::new();
     for source in sources.iter().filter(|source| unit_of_drop_in(source).is_none()) {
         let mut entries = entries(source)?;
@@ -71,7 +71,7 @@ pub(super) fn units<'s>(context: &Context<'_>, sources: &'s [Source]) -> Result<
         for name in names {
             let path = directory.join(&name);
             if sources.iter().all(|source| source.path != path) {
-                let drop_in = Source::new(&path, text(&path, context.files)?);
+                let drop_in = ForeignFile::new(&path, text(&path, context.files)?);
                 entries.extend(self::entries(&drop_in)?);
             }
         }
@@ -88,12 +88,12 @@ pub(super) fn units<'s>(context: &Context<'_>, sources: &'s [Source]) -> Result<
 }
 
 /// The unit that a drop-in belongs to, by the name of its directory.
-fn unit_of_drop_in(source: &Source) -> Option<&str> {
+fn unit_of_drop_in(source: &ForeignFile) -> Option<&str> {
     let directory = source.directory().file_name()?.to_str()?;
     directory.strip_suffix(".d").filter(|_| source.has_ending("conf"))
 }
 
-fn entries(source: &Source) -> Result<Vec<UnitEntry>, ImportError> {
+fn entries(source: &ForeignFile) -> Result<Vec<UnitEntry>, ImportError> {
     let mut found: Vec<UnitEntry> = Vec::new();
     let mut section = String::new();
     let mut is_open = false;
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn continued_lines_comments_and_resets_are_read() {
         let text = "[Service]\nExecStart=/a \\\n  b \\\n# note\n  c\n; note\nEnvironment=A=1\nEnvironment=\nEnvironment=B=2\n";
-        let source = Source::new(Path::new("x.service"), text.to_owned());
+        let source = ForeignFile::new(Path::new("x.service"), text.to_owned());
         let unit = Unit { name: "x.service".to_owned(), source: &source, entries: entries(&source).expect("a unit") };
         assert_eq!(unit.text("Service", "ExecStart"), Some("/a b c"));
         let values: Vec<&str> = unit.all("Service", "Environment").iter().map(|entry| entry.value.as_str()).collect();
