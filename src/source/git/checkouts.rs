@@ -1,9 +1,9 @@
 //! Checkouts of commits, each in a directory of its own, and the link to the one in force.
 
-use super::commit_files::{CommitFiles, KnownFiles};
+use super::commit_files::{CommitFiles, CommitInForce, KnownFiles};
 use super::mirror::Mirror;
 use crate::error_text::words;
-use crate::ledger::DataDir;
+use crate::ledger::{DataDir, Ledger};
 use rustix::fs::syncfs;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -115,6 +115,29 @@ impl Checkouts {
         Ok(CommitFiles { commit: commit.to_owned(), directory: self.data.current(), known: Arc::new(known) })
     }
 
+    /// Removes what an interrupted checkout left: files without a checkout, unless they are of the commit in force.
+    ///
+    /// # Errors
+    /// They can't be listed or removed.
+    pub(super) fn remove_leftovers(&self, in_force: Option<&str>) -> io::Result<()> {
+        let entries = match fs::read_dir(self.data.checkouts()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_leftover = name.split_once('.').map_or(name == "new", |(commit, kind)| {
+                !matches!(kind, "index" | "read") || !self.path(commit).is_dir() && Some(commit) != in_force
+            });
+            if is_leftover {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes old checkouts, but none in which a process works. `wanted`: commits to keep.
     ///
     /// # Errors
@@ -146,6 +169,19 @@ impl Checkouts {
         }
         Ok(())
     }
+}
+
+/// The commit that was in force when navigator ended, without Git and without a network.
+///
+/// # Errors
+/// The data directory is damaged.
+pub fn in_force_at_start(data: &DataDir, in_force: &CommitInForce) -> Result<(), String> {
+    let unreadable = |error: io::Error| format!("failed to read `{}`: {}", data.path().display(), words(&error));
+    let ledger = Ledger::read(data).map_err(unreadable)?;
+    if let Some(taken) = ledger.in_force {
+        in_force.set(Some(Checkouts::new(data.clone()).reopen(&taken.commit.id).map_err(unreadable)?));
+    }
+    Ok(())
 }
 
 /// The working directories of all processes that can be seen.

@@ -1,17 +1,12 @@
 //! The handle of the follower: the thread that reads files, and beside it the one that follows a repository, once there is one.
 
 use super::answers::{LookOutcome, OrderReply, SourceOrder};
-use super::checkouts::Checkouts;
-use super::commit_files::CommitInForce;
 use super::setup::FollowSetup;
 use super::thread::{FollowRequest, FollowThread};
 use crate::config::{HostSource, Loaded, Rejected};
-use crate::error_text::words;
-use crate::ledger::{DataDir, Ledger};
 use crate::source::revision::{Source, Ticket, WatchMethod};
 use crate::source::watch::FileFollower;
 use reconcile::spec::Spec;
-use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -113,17 +108,4 @@ impl Source for RepositoryFollower {
     fn order(&self, order: SourceOrder, reply: oneshot::Sender<OrderReply>) -> bool {
         self.send(FollowRequest::Order(order, reply))
     }
-}
-
-/// The commit that was in force when navigator ended, without Git and without a network.
-///
-/// # Errors
-/// The data directory is damaged.
-pub fn in_force_at_start(data: &DataDir, in_force: &CommitInForce) -> Result<(), String> {
-    let unreadable = |error: io::Error| format!("failed to read `{}`: {}", data.path().display(), words(&error));
-    let ledger = Ledger::read(data).map_err(unreadable)?;
-    if let Some(taken) = ledger.in_force {
-        in_force.set(Some(Checkouts::new(data.clone()).reopen(&taken.commit.id).map_err(unreadable)?));
-    }
-    Ok(())
 }

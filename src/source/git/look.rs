@@ -30,7 +30,19 @@ impl Following {
         self.try_look(setup).unwrap_or_else(LookOutcome::Trouble)
     }
 
+    /// Looks. A damaged clone is made anew, once.
     fn try_look(&mut self, setup: &FollowSetup) -> Result<LookOutcome, String> {
+        match self.look_once(setup) {
+            Err(why) if self.mirror.is_damaged(&why) => {
+                warn!(target: "source", reason = why, "Cloning again");
+                self.mirror.make()?;
+                self.look_once(setup)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn look_once(&mut self, setup: &FollowSetup) -> Result<LookOutcome, String> {
         self.mirror.prepare()?;
         let now = Timestamp::now();
         if let Err(why) = self.mirror.fetch() {
@@ -209,8 +221,13 @@ impl Following {
         if let Err(reason) = self.mirror.keep(in_force, floor) {
             warn!(target: "source", reason, "Failed to keep commits");
         }
-        let former = self.ledger.former.last().map(|former| former.commit.id.as_str());
-        let wanted: Vec<&str> = [in_force].into_iter().chain(former).collect();
+        self.remove_old_checkouts();
+    }
+
+    /// Removes checkouts that are no longer of use.
+    pub(super) fn remove_old_checkouts(&self) {
+        let wanted: Vec<&str> =
+            self.ledger.in_force.iter().chain(self.ledger.former.last()).map(|taken| &*taken.commit.id).collect();
         if let Err(error) = self.checkouts.remove_old(&wanted) {
             warn!(target: "source", reason = words(&error), "Failed to remove old checkouts");
         }
@@ -271,6 +288,7 @@ impl Following {
             if let Err(error) = attempted.write(&self.data) {
                 warn!(target: "source", reason = unwritable(&error), "Failed to write the history");
             }
+            self.remove_old_checkouts();
         }
         self.note_newest(info, outcome.as_str(), Some(reason.as_str()), Some(&message));
         LookOutcome::Refused(RefusedCommit { commit: info.id.clone(), outcome, reason, message, diagnostics })

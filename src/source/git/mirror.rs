@@ -20,7 +20,7 @@ const IN_FORCE: &str = "refs/navigator/in-force";
 const FLOOR: &str = "refs/navigator/floor";
 
 /// What Git says of a damaged repository.
-const DAMAGES: [&str; 12] = [
+const DAMAGES: [&str; 13] = [
     "corrupt",
     "bad object",
     "unable to read",
@@ -33,6 +33,7 @@ const DAMAGES: [&str; 12] = [
     "packfile",
     "bad signature",
     "unable to parse",
+    "leads to no commit",
 ];
 
 /// The clone of a repository.
@@ -67,7 +68,11 @@ impl Mirror {
         remove_leftovers(&self.path).map_err(|error| format!("failed to remove files of an interrupted fetch: {error}"))
     }
 
-    fn make(&self) -> Result<(), String> {
+    /// Makes an empty clone in the place of what is there.
+    ///
+    /// # Errors
+    /// Why that failed, for people.
+    pub(super) fn make(&self) -> Result<(), String> {
         let failed = |error: io::Error| format!("failed to make `{}`: {error}", self.path.display());
         if self.path.exists() {
             fs::remove_dir_all(&self.path).map_err(failed)?;
@@ -78,23 +83,18 @@ impl Mirror {
         self.local(&["init", "--quiet", "--bare", "--template="]).map(drop)
     }
 
-    /// Fetches from the first address that answers. A damaged clone is made anew.
+    /// Fetches from the first address that answers.
     ///
     /// # Errors
     /// What the last address answers, for people.
     pub(super) fn fetch(&self) -> Result<(), String> {
-        let outcome = self.fetch_refs(&self.refspecs());
-        match outcome {
-            Err(why) if DAMAGES.iter().any(|damage| why.contains(damage)) && self.is_damaged() => {
-                self.make()?;
-                self.fetch_refs(&self.refspecs())
-            }
-            outcome => outcome,
-        }
+        self.fetch_refs(&self.refspecs())
     }
 
-    fn is_damaged(&self) -> bool {
-        self.local(&["fsck", "--connectivity-only", "--no-dangling", "--no-progress"]).is_err()
+    /// Whether a command failed because the clone is damaged.
+    pub(super) fn is_damaged(&self, why: &str) -> bool {
+        let check = ["fsck", "--connectivity-only", "--no-dangling", "--no-progress"];
+        DAMAGES.iter().any(|damage| why.contains(damage)) && self.local(&check).is_err()
     }
 
     fn refspecs(&self) -> Vec<String> {
@@ -107,7 +107,7 @@ impl Mirror {
 
     fn fetch_refs(&self, refspecs: &[String]) -> Result<(), String> {
         let refspecs: Vec<&str> = refspecs.iter().map(String::as_str).collect();
-        let is_first = self.id("HEAD").is_none() && self.local(&["for-each-ref", "--count=1"]).is_ok_and(|refs| refs.is_empty());
+        let is_first = self.local(&["for-each-ref", "--count=1"]).is_ok_and(|refs| refs.is_empty());
         let mut outcome = Err("no address".to_owned());
         for url in &self.source.urls {
             outcome = self.git.fetch(url, &refspecs, is_first);
@@ -160,10 +160,14 @@ impl Mirror {
         }
         for kind in ["heads", "tags"] {
             let asked = format!("refs/navigator/asked/{kind}");
-            if self.fetch_refs(&[format!("+refs/{kind}/{revision}:{asked}")]).is_ok()
-                && let Some(commit) = self.id(&asked)
-            {
-                return Ok(commit);
+            match self.fetch_refs(&[format!("+refs/{kind}/{revision}:{asked}")]) {
+                Ok(()) => {
+                    if let Some(commit) = self.id(&asked) {
+                        return Ok(commit);
+                    }
+                }
+                Err(why) if why.contains("couldn't find remote ref") => {}
+                Err(why) => return Err(format!("failed to fetch `{revision}`: {why}")),
             }
         }
         Err(format!("the repository has no commit, branch or tag `{revision}`"))
@@ -243,11 +247,14 @@ fn remove_leftovers(mirror: &Path) -> io::Result<()> {
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
         open.extend(entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
     }
-    // Objects are fetched into a directory of their own first.
     for entry in fs::read_dir(mirror.join("objects")).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        if name.to_string_lossy().starts_with("tmp_objdir") || name.to_string_lossy().starts_with("incoming-") {
+        let name = name.to_string_lossy();
+        if name.starts_with("tmp_objdir") || name.starts_with("incoming-") {
+            // Objects are fetched into a directory of their own first.
             fs::remove_dir_all(entry.path())?;
+        } else if name.len() == 2 {
+            remove_in(&entry.path(), |name| name.starts_with("tmp_obj"))?;
         }
     }
     Ok(())
@@ -270,7 +277,7 @@ mod tests {
     fn only_what_an_interrupted_fetch_left_is_removed() {
         let mirror = std::env::temp_dir().join(format!("navigator-mirror-{}", std::process::id()));
         let files = ["HEAD", "HEAD.lock", "packed-refs.lock", "refs/navigator/newest", "refs/navigator/newest.lock"];
-        let packs = ["objects/pack/tmp_pack_1", "objects/pack/pack-1.pack", "objects/tmp_objdir-1/x"];
+        let packs = ["objects/pack/tmp_pack_1", "objects/pack/pack-1.pack", "objects/tmp_objdir-1/x", "objects/0a/tmp_obj_1"];
         for file in files.iter().chain(&packs) {
             let path = mirror.join(file);
             fs::create_dir_all(path.parent().expect("it is in the mirror")).expect("its name is new");

@@ -14,11 +14,13 @@ mod orders;
 mod report;
 mod setup;
 mod thread;
+mod unopened;
 
 pub use answers::{LookOutcome, OrderReply, SourceOrder};
+pub use checkouts::in_force_at_start;
 pub use command::OLDEST_GIT;
 pub use commit_files::CommitInForce;
-pub use follow::{RepositoryFollower, in_force_at_start};
+pub use follow::RepositoryFollower;
 pub use setup::FollowSetup;
 
 use crate::errand::Errand;

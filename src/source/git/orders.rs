@@ -14,6 +14,10 @@ use tracing::info;
 impl FollowThread {
     /// Carries out an order.
     pub(super) fn carry_out(&mut self, order: SourceOrder) -> OrderReply {
+        if let Err(why) = self.open_data() {
+            self.wait_for_data(why.clone());
+            return OrderReply::Refused(why);
+        }
         let Some(following) = &mut self.following else {
             return OrderReply::Refused("no repository is followed".to_owned());
         };
@@ -77,6 +81,7 @@ impl Following {
         self.mirror.prepare()?;
         let commit = self.mirror.resolve(revision)?;
         let candidate = self.candidate(setup, self.mirror.info(&commit)?)?;
+        self.remove_old_checkouts();
         let subject = candidate.info.subject;
         Ok(OrderReply::Read(Box::new(ReadRevision { commit, subject, outcome: candidate.outcome })))
     }

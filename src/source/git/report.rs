@@ -1,7 +1,7 @@
 //! The state of a followed repository as it is shown.
 
-use super::command::shown_url;
 use super::thread::Following;
+use super::unopened::{blank, condition};
 use crate::ledger::TakenCommit;
 use crate::snapshot::{ConditionSnapshot, InForceSnapshot, Moment, SourceSnapshot, SuspensionSnapshot};
 use jiff::Timestamp;
@@ -25,11 +25,8 @@ impl Following {
             since: moment(taken.since),
         };
         let suspended = self.ledger.suspended.as_ref();
+        let until = suspended.and_then(|suspended| suspended.until).map(moment);
         SourceSnapshot {
-            kind: "git".to_owned(),
-            url: git.urls.first().map(|url| shown_url(url)).unwrap_or_default(),
-            reference: git.reference.name().to_owned(),
-            path: git.path.clone(),
             in_force: self.ledger.in_force.as_ref().map(in_force),
             newest: self.seen.newest.clone(),
             suspended: suspended
@@ -37,8 +34,9 @@ impl Following {
             pinned: self.ledger.pinned.clone(),
             drift: self.seen.drift.iter().map(|file| format!("{file} was edited, and restored")).collect(),
             fetched_at: self.seen.fetched_at.map(Moment),
-            next_at: self.seen.next_at.map(Moment),
+            next_at: self.seen.next_at.map(Moment).into_iter().chain(until).min_by_key(|at| at.0),
             conditions: vec![self.fetched(), self.synced()],
+            ..blank(git)
         }
     }
 
@@ -82,9 +80,4 @@ impl Following {
             },
         }
     }
-}
-
-fn condition(kind: &str, status: &str, reason: &str, message: String, since: Option<Timestamp>) -> ConditionSnapshot {
-    let since = since.map(Moment);
-    ConditionSnapshot { kind: kind.to_owned(), status: status.to_owned(), reason: reason.to_owned(), message, since }
 }

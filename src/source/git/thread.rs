@@ -2,10 +2,11 @@
 
 use super::Reloaded;
 use super::answers::{LookOutcome, OrderReply, SourceOrder};
-use super::checkouts::Checkouts;
+use super::checkouts::{Checkouts, in_force_at_start};
 use super::command::Git;
 use super::mirror::{Mirror, Newest};
 use super::setup::FollowSetup;
+use super::unopened::UnopenedSource;
 use crate::checksum::fnv1a;
 use crate::config::HostSource;
 use crate::ledger::{CommitInfo, DataDir, Ledger};
@@ -34,6 +35,8 @@ pub(super) enum FollowRequest {
 pub(super) struct FollowThread {
     pub(super) setup: FollowSetup,
     pub(super) following: Option<Following>,
+    /// What is to be followed as soon as the data directory can be used.
+    unopened: Option<UnopenedSource>,
     /// How many looks were made; for their phases.
     looks: u64,
     /// How many looks failed in a row.
@@ -70,12 +73,13 @@ pub(super) struct SeenState {
 
 impl FollowThread {
     pub(super) fn new(setup: FollowSetup) -> FollowThread {
-        FollowThread { setup, following: None, looks: 0, failures: 0, next: None }
+        FollowThread { setup, following: None, unopened: None, looks: 0, failures: 0, next: None }
     }
 
     pub(super) fn run(&mut self, requests: &Receiver<FollowRequest>) {
         loop {
-            let request = match self.next {
+            let suspended_until = self.following.as_ref().and_then(Following::suspended_until);
+            let request = match self.next.into_iter().chain(suspended_until).min() {
                 Some(next) => requests.recv_timeout(next.saturating_duration_since(Instant::now())),
                 None => requests.recv().map_err(RecvTimeoutError::from),
             };
@@ -117,40 +121,71 @@ impl FollowThread {
     fn set_source(&mut self, source: Option<Arc<HostSource>>) {
         let Some(source) = source else {
             info!(target: "source", "Following no repository any more");
-            (self.following, self.next) = (None, None);
+            (self.following, self.unopened, self.next) = (None, None, None);
             self.setup.host.report(None);
             return;
         };
-        let former = self.following.take();
-        let data = match former.map(|former| former.data) {
-            Some(data) => Ok(data),
-            None => DataDir::open(&self.setup.data, &self.setup.config, self.setup.trust),
-        };
-        let opened = data.map_err(|error| error.to_string()).and_then(|data| self.open(&source, data));
-        match opened {
-            Ok(following) => self.following = Some(following),
-            Err(message) => {
-                error!(target: "source", reason = message, "Failed to follow the repository");
-                self.next = None;
-                return;
-            }
-        }
+        // Its lock is released before the directory is opened again.
+        self.following = None;
+        self.unopened = Some(UnopenedSource { source, message: None, next_at: None });
         self.failures = 0;
         drop(self.look());
     }
 
+    /// Opens the data directory if that wasn't possible before.
+    pub(super) fn open_data(&mut self) -> Result<(), String> {
+        let Some(unopened) = &self.unopened else { return Ok(()) };
+        let following = self.open(&unopened.source)?;
+        let is_unread = self.setup.in_force.get().is_none() && following.ledger.in_force.is_some();
+        if is_unread {
+            // The commit that was in force when a repository was followed last.
+            in_force_at_start(&following.data, &self.setup.in_force)?;
+        }
+        (self.following, self.unopened) = (Some(following), None);
+        // The first fetch may take long.
+        self.report();
+        if is_unread && self.setup.host.reload() == Reloaded::Closing {
+            return Err("navigator is shutting down".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Notes that the data directory can't be used, and when that is tried again.
+    pub(super) fn wait_for_data(&mut self, message: String) -> LookOutcome {
+        if let Some(unopened) = &mut self.unopened {
+            if unopened.message.as_ref() != Some(&message) {
+                error!(target: "source", reason = message, "Failed to follow the repository");
+            }
+            self.failures += 1;
+            self.looks += 1;
+            let delay = delay(&unopened.source, self.failures, self.looks);
+            self.next = Some(Instant::now() + delay);
+            unopened.next_at = Timestamp::now().checked_add(delay).ok();
+            unopened.message = Some(message.clone());
+        }
+        self.report();
+        LookOutcome::Trouble(message)
+    }
+
     /// Goes on with what is remembered of a repository.
-    fn open(&self, source: &Arc<HostSource>, data: DataDir) -> Result<Following, String> {
+    fn open(&self, source: &Arc<HostSource>) -> Result<Following, String> {
+        let data = DataDir::open(&self.setup.data, &self.setup.config, self.setup.trust).map_err(|error| error.to_string())?;
         let ledger =
             Ledger::read(&data).map_err(|error| format!("failed to read the ledger in `{}`: {error}", data.path().display()))?;
         let git = Git::new(Arc::clone(&self.setup.host), data.mirror(), source.git.clone());
         let mirror = Mirror::new(git, data.mirror(), source.git.clone());
         let checkouts = Checkouts::new(data.clone());
+        let in_force = ledger.in_force.as_ref().map(|taken| taken.commit.id.as_str());
+        let removed = checkouts.remove_leftovers(in_force);
+        removed.map_err(|error| format!("failed to remove unfinished files in `{}`: {error}", data.path().display()))?;
         Ok(Following { source: Arc::clone(source), data, ledger, mirror, checkouts, seen: SeenState::default() })
     }
 
     /// Looks for the newest commit and does what follows from it.
     pub(super) fn look(&mut self) -> LookOutcome {
+        if let Err(message) = self.open_data() {
+            return self.wait_for_data(message);
+        }
         let Some(following) = &mut self.following else { return LookOutcome::Trouble("no repository is followed".to_owned()) };
         following.end_suspension();
         let outcome = following.look(&self.setup);
@@ -178,7 +213,8 @@ impl FollowThread {
 
     /// Shows the state.
     pub(super) fn report(&self) {
-        self.setup.host.report(self.following.as_ref().map(Following::snapshot));
+        let unopened = || self.unopened.as_ref().map(UnopenedSource::snapshot);
+        self.setup.host.report(self.following.as_ref().map(Following::snapshot).or_else(unopened));
     }
 }
 
@@ -189,7 +225,15 @@ impl Following {
         let is_over = self.ledger.suspended.as_ref().is_some_and(|suspended| suspended.until.is_some_and(|until| until <= now));
         if is_over {
             self.ledger.suspended = None;
+            info!(target: "source", "Resumed");
         }
+    }
+
+    /// When a suspension ends by itself.
+    fn suspended_until(&self) -> Option<Instant> {
+        let until = self.ledger.suspended.as_ref()?.until?;
+        let left = until.saturating_sub(Timestamp::now().as_millisecond());
+        Instant::now().checked_add(Duration::from_millis(u64::try_from(left).unwrap_or(0)))
     }
 
     /// Notes the newest commit and what became of it.

@@ -2,9 +2,12 @@
 
 mod by_hand;
 mod commits;
+mod references;
+mod troubles;
 
 use crate::harness::{Navigator, Repository, Site};
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// A configuration with a process `web` that sleeps for this many seconds.
 fn sleeps(seconds: u32) -> String {
@@ -21,6 +24,17 @@ fn source(site: &Site) -> Value {
     let shown = site.run(["status", "--json"]).stdout();
     let status: Value = serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}"));
     status["source"].clone()
+}
+
+/// The id of the commit in force.
+fn in_force(site: &Site) -> String {
+    source(site)["in_force"]["commit"].as_str().unwrap_or_default().to_owned()
+}
+
+/// The data directory of the only instance.
+fn data(site: &Site) -> PathBuf {
+    let mut instances = std::fs::read_dir(site.path("data")).expect("it is there");
+    instances.next().expect("there is one instance").expect("it can be read").path()
 }
 
 /// The status of a condition, and its reason.
