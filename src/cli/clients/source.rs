@@ -31,6 +31,9 @@ pub(super) fn source_text(source: &SourceSnapshot, now: Timestamp, style: Termin
     let why = fetched.filter(|fetched| !fetched.message.is_empty() && fetched.reason == "FetchFailed");
     let why = why.map(|fetched| format!("; the last fetch failed: {}", fetched.message)).unwrap_or_default();
     lines.push(format!("  fetched   {when}{next}{why}"));
+    let trouble = source.condition("Synced").filter(|synced| synced.reason == "Trouble");
+    let trouble = trouble.filter(|synced| fetched.is_none_or(|fetched| fetched.message != synced.message));
+    lines.extend(trouble.map(|synced| format!("  trouble   {}", synced.message)));
     if let Some(suspended) = &source.suspended {
         let until = suspended.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
         let why = suspended.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();

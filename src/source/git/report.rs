@@ -62,6 +62,10 @@ impl Following {
     fn synced(&self) -> ConditionSnapshot {
         let newest = self.seen.newest.as_ref();
         let since = newest.map(|newest| newest.since.0);
+        if let (Some(trouble), None) = (&self.seen.trouble, self.seen.failing_since) {
+            // A newer commit may have been fetched that this host can't put in force now.
+            return condition("Synced", "Unknown", "Trouble", trouble.clone(), None);
+        }
         match (newest, &self.ledger.in_force) {
             (Some(newest), _) if newest.reason.is_some() => {
                 let reason = newest.reason.as_deref().unwrap_or_default();

@@ -120,9 +120,9 @@ impl FollowThread {
 
     fn set_source(&mut self, source: Option<Arc<HostSource>>) {
         let Some(source) = source else {
-            info!(target: "source", "Following no repository any more");
             (self.following, self.unopened, self.next) = (None, None, None);
             self.setup.host.report(None);
+            info!(target: "source", "Following no repository any more");
             return;
         };
         // Its lock is released before the directory is opened again.

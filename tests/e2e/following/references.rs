@@ -59,6 +59,7 @@ fn another_repository_is_followed_once_it_is_accepted() {
     waits_for(&navigator, "Commit applied", &first);
     site.write("navigator.yml", &follows(&other, ""));
     waits_for(&navigator, "Commit held", &second);
+    site.asks(&["reload"], 3);
     assert_eq!(in_force(&site), first);
     assert_eq!(condition(&source(&site), "Synced").1, "AwaitingApproval");
     site.asks(&["accept", "main"], 0);
@@ -107,6 +108,7 @@ fn the_end_of_a_suspension_looks_at_once() {
     let second = repository.push("second", &[("navigator.yml", &sleeps(3601))]);
     site.asks(&["suspend", "--for", "1s"], 0);
     waits_for(&navigator, "Commit applied", &second);
+    site.asks(&["reload"], 0);
     assert!(source(&site)["suspended"].is_null());
     navigator.ends();
 }

@@ -90,11 +90,37 @@ fn a_data_directory_that_cannot_be_used_is_shown_and_tried_again() {
     let shown = source(&site);
     assert_eq!(condition(&shown, "Synced"), ("False".to_owned(), "Trouble".to_owned()));
     assert!(!shown["next_at"].is_null(), "{shown}");
-    site.asks(&["status"], 3);
+    let status = site.asks(&["status"], 3).stdout();
+    assert!(status.contains("trouble   failed to use data directory"), "{status}");
     assert_eq!(navigator.count("Process started", "web"), 1);
     fs::remove_file(site.path("data")).expect("it is ours");
     site.asks(&["reload"], 0);
     assert_eq!(in_force(&site), first);
+    navigator.ends();
+}
+
+#[test]
+fn a_commit_that_cannot_be_checked_out_is_not_in_force_and_is_tried_again() {
+    let site = Site::new();
+    let repository = Repository::new(&site);
+    let first = repository.push("first", &[("navigator.yml", &sleeps(3600))]);
+    let navigator = site.start(&follows(&repository, ""));
+    waits_for(&navigator, "Commit applied", &first);
+    let (checkouts, away) = (data(&site).join("checkouts"), site.path("checkouts"));
+    fs::rename(&checkouts, &away).expect("it is ours");
+    fs::write(&checkouts, "a file\n").expect("it is ours");
+    let second = repository.push("second", &[("navigator.yml", &sleeps(3601))]);
+    let refused = site.asks(&["reload"], 1).stderr();
+    assert!(refused.contains("nothing was judged: failed to check out"), "{refused}");
+    let shown = source(&site);
+    assert_eq!(condition(&shown, "Fetched").0, "True");
+    assert_eq!(condition(&shown, "Synced"), ("Unknown".to_owned(), "Trouble".to_owned()));
+    let status = site.asks(&["status"], 3).stdout();
+    assert!(status.contains("trouble   failed to check out"), "{status}");
+    fs::remove_file(&checkouts).expect("it is ours");
+    fs::rename(&away, &checkouts).expect("it is ours");
+    site.asks(&["reload"], 0);
+    assert_eq!(in_force(&site), second);
     navigator.ends();
 }
 
