@@ -6,6 +6,7 @@
 //! line). A layer imports only lower ones.
 
 pub mod access;
+mod byte_text;
 mod checksum;
 pub mod cli;
 pub mod config;
@@ -15,6 +16,7 @@ mod error_text;
 mod handover;
 pub mod import;
 pub mod journal;
+mod keeper;
 pub mod ledger;
 mod path_text;
 mod paths;

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The floor of each room: a module at the top of `src/`. A room imports rooms of lower floors only.
-const FLOORS: [(&str, u8); 23] = [
+const FLOORS: [(&str, u8); 25] = [
     ("cli", 6),
     ("control", 5),
     ("supervisor", 4),
@@ -23,9 +23,11 @@ const FLOORS: [(&str, u8); 23] = [
     ("config", 2),
     ("handover", 2),
     ("journal", 2),
+    ("keeper", 2),
     ("snapshot", 2),
     ("access", 1),
     ("ledger", 2),
+    ("byte_text", 0),
     ("checksum", 0),
     ("errand", 0),
     ("error_text", 0),

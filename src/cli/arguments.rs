@@ -65,7 +65,7 @@ impl Arguments {
 /// The common options that a command uses. Without a command, all are used.
 pub(super) fn used_options(command: &str) -> &'static [&'static str] {
     match command {
-        "run" => &["named", "verbose", "quiet", "no_watch", "fresh", "trust_user", "state_dir", "data_dir"],
+        "run" => &["named", "verbose", "quiet", "no_watch", "fresh", "no_keeper", "trust_user", "state_dir", "data_dir"],
         "check" | "config" | "graph" | "service" => &["named"],
         "import" | "init" | "schema" | "completions" | "man" | "help" => &[],
         _ => &["named", "trust_user", "state_dir"],
@@ -122,6 +122,10 @@ pub(super) struct Common {
     /// Stop processes of a killed navigator first, instead of taking them over
     #[arg(long, global = true)]
     pub(super) fresh: bool,
+
+    /// Start processes as navigator's own children; how they end is lost if navigator is killed
+    #[arg(long, global = true)]
+    pub(super) no_keeper: bool,
 
     /// Also trust files and directories of this user
     #[arg(long, value_name = "NAME", global = true)]

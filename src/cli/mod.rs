@@ -35,6 +35,7 @@ mod usage;
 use crate::access::{Trust, uid_of};
 use crate::control::trial_of;
 use crate::error_text::words;
+use crate::keeper;
 use crate::ledger::default_base;
 use arguments::{Arguments, CheckFormat, ClientCommand, Command, Common};
 use check::CheckOptions;
@@ -52,6 +53,9 @@ use upgrade::RunArguments;
 ///
 /// Must be called before any thread exists, because it changes state of the whole process.
 pub fn main() -> ExitCode {
+    if keeper::is_keeper(std::env::args_os()) {
+        return keeper::main();
+    }
     completions::answer(arguments::completed_line);
     if let Some((report, arguments)) = trial_of(std::env::args_os().collect()) {
         return upgrade::try_out(&report, run_by(arguments));

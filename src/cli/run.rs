@@ -16,7 +16,8 @@ use crate::journal::{Accepted, FactUpdate, Journal, Opened, time_since};
 use crate::ledger::{DataDir, default_base};
 use crate::paths::{absolute, lasting};
 use crate::runtime::{
-    self, DeferredFlush, Destination, HandedOver, Launcher, OutputFormat, OutputHistory, PausedOutput, Printer, Runtime, Setup,
+    self, DeferredFlush, Destination, HandedOver, KeeperStatus, Launcher, OutputFormat, OutputHistory, PausedOutput, Printer,
+    Runtime, Setup,
 };
 use crate::service_manager::ServiceManager;
 use crate::snapshot::PlanReport;
@@ -126,7 +127,9 @@ fn start(path: &Path, common: &Common, trust: Trust, handover: Option<Handover>)
         pid_file: pid_file.as_ref().map(HeldLock::descriptor),
     };
     let fresh = common.fresh && handover.is_none();
-    let parts = LoopParts { launcher, log, opened, directory, fresh, trust, data, in_force, locks, handover, inherited };
+    let no_keeper = common.no_keeper;
+    let parts =
+        LoopParts { launcher, log, opened, directory, fresh, no_keeper, trust, data, in_force, locks, handover, inherited };
     let ending = supervise(listener, source, &reading, loaded, parts);
     if let Some(lock) = pid_file {
         lock.remove();
@@ -144,6 +147,7 @@ struct LoopParts<'a> {
     directory: &'a Directory,
     /// Whether processes of a killed navigator are ended first.
     fresh: bool,
+    no_keeper: bool,
     trust: Trust,
     /// The directory for followed repositories.
     data: PathBuf,
@@ -163,7 +167,8 @@ fn supervise(
     loaded: Loaded,
     parts: LoopParts<'_>,
 ) -> io::Result<Ending> {
-    let LoopParts { launcher, log, opened, directory, fresh, trust, data, in_force, locks, mut handover, inherited } = parts;
+    let LoopParts { launcher, log, opened, directory, fresh, no_keeper, trust, data, in_force, locks, mut handover, inherited } =
+        parts;
     let SignalListener { tokio, news, news_inbox } = listener;
     let _until_the_end = DeferredFlush::new();
     tokio.block_on(async move {
@@ -200,7 +205,9 @@ fn supervise(
             warn!(target: "navigator", path = %path.display(), "Moved the damaged journal aside");
         }
         let (published, retired) = Published::new();
+        let keeper_status = KeeperStatus::default();
         let access = LoopAccess {
+            keeper: keeper_status.clone(),
             news: to_loop,
             source: Arc::new(follower.clone()),
             history: history.clone(),
@@ -219,6 +226,8 @@ fn supervise(
             state: directory.path().parent().unwrap_or(directory.path()).to_owned(),
             former: former.clone(),
             handed_over: HandedOver::new(inherited, output),
+            keepers: (!no_keeper).then(|| directory.clone()),
+            keeper_status,
         };
         let runtime = Runtime::start(setup, events).map_err(io::Error::other)?;
         let server = Server::open(directory, socket, access, retired)

@@ -25,7 +25,7 @@ pub(super) fn signal(order: SignalOrder, named: Option<PathBuf>, state: &StateDi
     let config = locate(named, variable("NAVIGATOR_CONFIG")).ok();
     let instance = || match state.select(config.as_deref()) {
         Ok(instance) => Ok(Some(instance.lock())),
-        Err(ClientError::NotRunning(_) | ClientError::NoneRunning) => Ok(None),
+        Err(ClientError::NotRunning(_) | ClientError::OnlyKeeper { .. } | ClientError::NoneRunning) => Ok(None),
         Err(error) => Err(error),
     };
     let pid_lock = || match FoundPath::find(&pid_file, state.trust()) {

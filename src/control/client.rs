@@ -38,6 +38,19 @@ pub enum ClientError {
     /// No navigator runs the configuration.
     #[error("no navigator runs `{}`", .0.display())]
     NotRunning(PathBuf),
+    /// The same, but the keeper of one that was killed holds its processes.
+    #[error(
+        "no navigator runs; its keeper (pid {pid}) holds {processes} process{}; start `navigator {}` to take over",
+        if *processes == 1 { "" } else { "es" }, config.display()
+    )]
+    OnlyKeeper {
+        /// The configuration.
+        config: PathBuf,
+        /// The pid of the keeper.
+        pid: u32,
+        /// How many processes run.
+        processes: usize,
+    },
     /// No configuration is named, and no navigator runs.
     #[error("no navigator runs")]
     NoneRunning,
@@ -84,7 +97,10 @@ impl StateDir {
             }
             return running.pop().ok_or(ClientError::NoneRunning);
         };
-        self.find(config)?.ok_or_else(|| ClientError::NotRunning(config.to_owned()))
+        self.find(config)?.ok_or_else(|| match self.keeper_of(config) {
+            Some((pid, processes)) => ClientError::OnlyKeeper { config: config.to_owned(), pid, processes },
+            None => ClientError::NotRunning(config.to_owned()),
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 use super::holder::HeldLock;
 use super::state_dir::StateDir;
 use crate::access::{Directory, FoundPath};
+use crate::keeper;
 use crate::paths::{absolute, followed};
 use std::ffi::OsString;
 use std::io;
@@ -39,6 +40,13 @@ impl KnownInstance {
         HeldLock::holder(&self.lock()).map(|pid| pid.as_raw_nonzero().get())
     }
 
+    /// The pid of a keeper that a navigator has left, and how many processes run below it; `None`: there is none.
+    pub fn keeper(&self) -> Option<(u32, usize)> {
+        let names = keeper::names(&self.directory).unwrap_or_default();
+        let welcome = names.iter().rev().find_map(|name| keeper::look(&self.directory, name).ok())?;
+        Some((welcome.pid, welcome.processes))
+    }
+
     /// The location of its lock.
     pub fn lock(&self) -> FoundPath<'static> {
         self.directory.entry(LOCK)
@@ -60,6 +68,13 @@ impl StateDir {
         let path = absolute(config);
         let running = self.running()?.into_iter().filter(|known| known.is_of(&path));
         Ok(running.min_by_key(|known| known.config != path))
+    }
+
+    /// The keeper of a configuration that no navigator runs, see [`KnownInstance::keeper`].
+    pub(super) fn keeper_of(&self, config: &Path) -> Option<(u32, usize)> {
+        let base = Directory::open(self.path(), self.trust()).ok()?;
+        let path = absolute(config);
+        known(&base).ok()?.into_iter().filter(|known| known.is_of(&path)).find_map(|known| known.keeper())
     }
 
     /// All running instances, sorted by the paths of their configurations.

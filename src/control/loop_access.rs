@@ -2,8 +2,8 @@
 
 use super::answers::ErrorAnswer;
 use crate::access::{Directory, Trust};
-use crate::runtime::OutputHistory;
-use crate::snapshot::Watch;
+use crate::runtime::{KeeperStatus, OutputHistory};
+use crate::snapshot::{KeeperSnapshot, Watch};
 use crate::source::{Source, WatchMethod};
 use crate::supervisor::{LiveData, News, Published, Request};
 use reconcile::text::Name;
@@ -19,6 +19,8 @@ pub struct LoopAccess {
     pub source: Arc<dyn Source + Send + Sync>,
     /// The last output lines of processes.
     pub history: OutputHistory,
+    /// The keeper of the instance.
+    pub keeper: KeeperStatus,
     /// The directory of the instance.
     pub directory: Directory,
     /// The users that may own files.
@@ -40,6 +42,10 @@ impl LiveData for LoopAccess {
 
     fn has_pending_change(&self) -> bool {
         self.source.has_pending_change()
+    }
+
+    fn keeper(&self) -> KeeperSnapshot {
+        self.keeper.get()
     }
 
     fn last_lines(&self, name: &Name, lines: u64) -> Vec<String> {

@@ -2,7 +2,7 @@
 //! moment. Both programs recognize them by what the kernel says about them, so none has to be listed.
 
 use crate::sys::exec;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 use rustix::net::sockopt::{socket_acceptconn, socket_type};
 use rustix::net::{SocketAddrUnix, SocketType, getsockname};
@@ -80,6 +80,19 @@ impl InheritedDescriptors {
         let inherited = Arc::new(InheritedDescriptors(Mutex::new(inherited)));
         std::mem::forget(Arc::clone(&inherited));
         inherited
+    }
+
+    /// Adds descriptors that a keeper has held.
+    pub(crate) fn add(&self, descriptors: Vec<OwnedFd>) {
+        let mut inherited = self.lock();
+        for descriptor in descriptors {
+            match judge(descriptor.as_raw_fd()) {
+                Some(Lasting::Pipe(inode)) => drop(inherited.pipes.entry(inode).or_insert(descriptor)),
+                Some(Lasting::Listener) => inherited.listeners.push(descriptor),
+                Some(Lasting::Notifications(path)) => drop(inherited.notifications.entry(path).or_insert(descriptor)),
+                None => {}
+            }
+        }
     }
 
     /// The read end of a pipe.

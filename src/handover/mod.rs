@@ -12,6 +12,7 @@ mod program;
 pub(crate) use descriptors::InheritedDescriptors;
 pub(crate) use program::Program;
 
+use crate::byte_text::ByteText;
 use crate::sys::{clock, close_on_exec, exec};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SeekFrom, memfd_create, readlink, seek};
@@ -85,38 +86,7 @@ pub(crate) struct HandedLines {
     /// Whether the first one continues the line before.
     pub(crate) continued: bool,
     /// The lines.
-    pub(crate) bytes: HandedBytes,
-}
-
-/// Bytes, as a text where that is possible: it takes a quarter of the room.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum HandedBytes {
-    /// They are UTF-8.
-    Text(String),
-    /// They aren't.
-    Other(Vec<u8>),
-}
-
-impl From<Vec<u8>> for HandedBytes {
-    fn from(bytes: Vec<u8>) -> HandedBytes {
-        String::from_utf8(bytes).map_or_else(|error| HandedBytes::Other(error.into_bytes()), HandedBytes::Text)
-    }
-}
-
-impl From<HandedBytes> for Vec<u8> {
-    fn from(bytes: HandedBytes) -> Vec<u8> {
-        match bytes {
-            HandedBytes::Text(text) => text.into_bytes(),
-            HandedBytes::Other(bytes) => bytes,
-        }
-    }
-}
-
-impl Default for HandedBytes {
-    fn default() -> HandedBytes {
-        HandedBytes::Other(Vec::new())
-    }
+    pub(crate) bytes: ByteText,
 }
 
 /// The locks that stay held.
@@ -136,7 +106,7 @@ pub(crate) struct BegunLine {
     /// The inode of its pipe.
     pub(crate) pipe: u64,
     /// The part.
-    pub(crate) bytes: HandedBytes,
+    pub(crate) bytes: ByteText,
     /// Whether an earlier part was passed on, because the line is too long.
     pub(crate) continued: bool,
 }

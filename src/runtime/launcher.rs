@@ -57,7 +57,7 @@ pub fn init() -> Result<Launcher, InitError> {
     // If that is refused, fewer processes fit, and a start that doesn't fit fails with a reason.
     let (_, hard) = launcher.nofile;
     let _unchanged = setrlimit(Resource::Nofile, limit(hard, hard));
-    grow_descriptor_table(hard);
+    sys::grow_descriptor_table(hard);
     Ok(launcher)
 }
 
@@ -68,18 +68,6 @@ pub fn init() -> Result<Launcher, InitError> {
 /// Those of `sigprocmask(2)`; none is known to happen.
 pub fn receive_signals() -> io::Result<()> {
     sys::unblock_signals()
-}
-
-/// Makes the kernel allocate a descriptor table for a thousand processes, as long as there is no other thread.
-///
-/// The table grows by doubling. With threads, each doubling waits for a grace period (`expand_fdtable` in the kernel's
-/// `fs/file.c`): 8 to 16 ms in which every open blocks, six times on the way to three thousand.
-fn grow_descriptor_table(limit: u64) {
-    /// Three for each process, and some. The table takes 33 KiB of kernel memory, and never shrinks.
-    const ROOM: u64 = 4096;
-    let highest = i32::try_from(limit.min(ROOM)).unwrap_or(0) - 1;
-    // Without a standard error this fails, and the table grows later.
-    drop(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), highest));
 }
 
 /// Makes a panic in any thread or task abort navigator, after the usual message. A navigator that lives on without one of them

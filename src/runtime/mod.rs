@@ -13,17 +13,21 @@
 //!
 //! It has no policy: `reconcile` decides how long a stop may take, and what is restarted when.
 
+mod child_maker;
 mod commands;
 mod environment;
 mod errands;
 mod former_run;
 mod group;
 mod handing_over;
+mod keeper_status;
+mod kept_sockets;
 mod launcher;
 mod loop_state;
 mod mark;
 mod orphans;
 mod output;
+mod parents;
 mod pause;
 mod pipes;
 mod platform;
@@ -48,6 +52,7 @@ mod tree;
 pub use commands::is_command;
 pub use former_run::{FormerRun, TakenOver};
 pub use handing_over::{HandedOver, PausedOutput};
+pub use keeper_status::KeeperStatus;
 pub use launcher::{InitError, Launcher, abort_on_panic, init, receive_signals};
 pub use orphans::OrphanRun;
 pub use output::{
@@ -58,6 +63,7 @@ pub use pause::{CATCH_UP, PAUSE};
 pub use platform::{Feature, platform};
 pub use rehearsal::rehearse;
 
+use crate::access::Directory;
 use crate::error_text::words;
 use crate::handover::InheritedDescriptors;
 use crate::journal::{Journal, Record};
@@ -66,10 +72,12 @@ use crate::sys;
 use commands::Commands;
 use environment::Inherited;
 use group::Groups;
+use kept_sockets::KeptSockets;
 use loop_state::LoopState;
 use mark::Marker;
 use orphans::Orphans;
 use output::Outputs;
+use parents::Parents;
 use probe::{Notifications, Prober};
 use reap_task::{RECHECK_INTERVAL, ReapSignals, RunObservers};
 use reaper::Reaper;
@@ -115,6 +123,10 @@ pub struct Setup {
     pub former: Record,
     /// What another program in this process has handed over.
     pub handed_over: HandedOver,
+    /// The directory of the instance, where its keepers listen; `None`: navigator has no keeper.
+    pub keepers: Option<Directory>,
+    /// Shows the keeper.
+    pub keeper_status: KeeperStatus,
 }
 
 /// Why [`Runtime::start`] failed.
@@ -169,8 +181,14 @@ impl Runtime {
             setup.journal.record_groups(directory);
         }
         let orphans = Orphans::new(setup.journal.clone(), marker.clone(), setup.former).map_err(StartError::Watch)?;
-        let mut reaper = Reaper::new(marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
-        let HandedOver { inherited, output } = setup.handed_over;
+        let held = KeptSockets::default();
+        let mut parents = Parents::new(setup.keepers, held.clone(), setup.keeper_status).map_err(StartError::Watch)?;
+        let HandedOver { mut inherited, output } = setup.handed_over;
+        if let Some(held) = parents.take_held() {
+            inherited.get_or_insert_default().add(held);
+        }
+        let (kept_ends, place) = (parents.ends(), parents.place());
+        let mut reaper = Reaper::new(parents, marker, setup.journal.clone(), groups.ok()).map_err(StartError::Watch)?;
         setup.history.take_over(output.last_lines);
         if inherited.is_some() {
             reaper.keep_unclaimed_ends();
@@ -180,8 +198,8 @@ impl Runtime {
         let outputs =
             Outputs::start(setup.printer.clone(), setup.history.clone(), output.unfinished).map_err(StartError::Threads)?;
         let (report, outcomes) = unbounded_channel();
-        let sockets = Sockets::new(setup.printer.trust(), Arc::clone(&inherited));
-        let spawners = Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &sockets, &report)
+        let sockets = Sockets::new(setup.printer.trust(), Arc::clone(&inherited), held.clone());
+        let spawners = Spawners::start(setup.launcher, &environment, &outputs, &setup.journal, &sockets, place, &report)
             .map_err(StartError::Threads)?;
         let spawners = Arc::new(spawners);
         // Only now, so that the threads made before have it blocked and are not woken by it.
@@ -190,11 +208,11 @@ impl Runtime {
         let shared = Arc::new(LoopState { reaper: Mutex::new(reaper), orphans: Mutex::new(orphans), news: Notify::new() });
         let commands = Commands::new(Arc::clone(&shared), Arc::clone(&spawners), SecretFilter::of(std::env::vars_os()));
         let orders = RunOrders::new(Arc::clone(&shared), commands.clone(), news.clone());
-        let notifications = Notifications::new(setup.state, setup.journal.author().clone(), Arc::clone(&inherited));
+        let notifications = Notifications::new(setup.state, setup.journal.author().clone(), Arc::clone(&inherited), held);
         let prober = Prober::new(commands.clone(), news.clone(), notifications);
         let observers = RunObservers { commands, prober, spawners: Arc::clone(&spawners) };
         let (pass_done, reap_passes) = watch::channel(());
-        let signals = ReapSignals { child_signal, main_exits, emptied_groups, outcomes };
+        let signals = ReapSignals { child_signal, kept_ends, main_exits, emptied_groups, outcomes };
         let reap =
             reap_task::reap(Arc::clone(&shared), observers.clone(), Arc::clone(&spawners), signals, news.clone(), pass_done);
         let reap_task = tokio::spawn(reap);
@@ -379,6 +397,7 @@ impl Runtime {
         let survivors = self.kill_everything().await;
         self.close_sockets().await;
         self.shared.lock().remove_groups();
+        self.shared.lock().parents().end();
         self.release_orphans();
         self.reap_task.abort();
         self.orphan_task.abort();
@@ -415,7 +434,7 @@ impl Runtime {
         let until = Instant::now() + FINAL_KILL_TIMEOUT;
         loop {
             self.reap_passes.mark_unchanged();
-            let remaining = reaper::kill_every_child();
+            let remaining = self.shared.lock().kill_every_child();
             if remaining.is_empty() && !self.shared.lock().is_any_starting() {
                 return remaining;
             }

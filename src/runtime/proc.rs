@@ -276,21 +276,20 @@ impl Lineage {
         matches!(self, Lineage::Listed)
     }
 
-    /// Our adopted children, and perhaps some that we started.
+    /// The adopted children of a subreaper, and perhaps some that it started.
     ///
-    /// The kernel hands orphans to the first living thread of a subreaper: our main thread. A process that a thread starts is
+    /// The kernel hands orphans to the first living thread of a subreaper: its main thread. A process that a thread starts is
     /// that thread's own child. So the main thread's list is short, even when the other threads have thousands of children.
-    pub(super) fn adopted(&self) -> Vec<u32> {
-        let own = std::process::id();
+    pub(super) fn adopted(&self, subreaper: u32) -> Vec<u32> {
         match self {
-            Lineage::Listed => listed(own, own),
-            Lineage::Scanned(_) => self.children(own),
+            Lineage::Listed => listed(subreaper, subreaper),
+            Lineage::Scanned(_) => self.children(subreaper),
         }
     }
 
     /// The children of a process, including ended ones that are not reaped.
     ///
-    /// Exact for our own children, because only the calling thread reaps them. Of another process, a child can be missed while
+    /// Exact for our own children and a keeper's, because only the calling thread has them reaped. Of another process, a child can be missed while
     /// a sibling ends.
     pub(super) fn children(&self, pid: u32) -> Vec<u32> {
         match self {

@@ -38,6 +38,8 @@ const LOG_DELAY: Duration = Duration::from_millis(5);
 pub(super) struct ReapSignals {
     /// `SIGCHLD`: a child has ended.
     pub(super) child_signal: Signal,
+    /// Children of keepers have ended.
+    pub(super) kept_ends: Arc<AsyncFd<OwnedFd>>,
     /// Main processes have ended.
     pub(super) main_exits: Arc<AsyncFd<OwnedFd>>,
     /// A watched control group is empty.
@@ -48,8 +50,8 @@ pub(super) struct ReapSignals {
 
 /// Why the reaper's task is awake.
 enum WakeCause {
-    /// `SIGCHLD`, with the pid of one child that has ended, if it is known.
-    ChildSignal(Option<u32>),
+    /// `SIGCHLD`s, here or in a keeper, with the pids that they name. Each may stand for several children.
+    ChildSignals(Vec<u32>),
     /// Main processes have ended.
     MainExits,
     /// All children have to be checked.
@@ -75,7 +77,7 @@ pub(super) async fn reap(
     news: Sender<Event>,
     pass_done: watch::Sender<()>,
 ) {
-    let ReapSignals { mut child_signal, main_exits, emptied_groups, mut outcomes } = signals;
+    let ReapSignals { mut child_signal, kept_ends, main_exits, emptied_groups, mut outcomes } = signals;
     let mut has_failed = false;
     let mut has_new_event = false;
     let mut pending = PendingLookups::default();
@@ -89,7 +91,11 @@ pub(super) async fn reap(
         let starts_due = overdue.due(shared.lock().starts_due());
         let needs_cleanup = has_new_event && shared.lock().needs_cleanup();
         let wake = tokio::select! {
-            _ = child_signal.recv() => WakeCause::ChildSignal(sys::last_ended()),
+            _ = child_signal.recv() => WakeCause::ChildSignals(sys::last_ended().into_iter().collect()),
+            is_open = has_news(&kept_ends) => {
+                if !is_open { return }
+                WakeCause::ChildSignals(shared.lock().parents().reported())
+            }
             Some(outcome) = outcomes.recv() => match outcome {
                 TaskOutcome::Start(report) => {
                     reports.push(report);
@@ -106,16 +112,12 @@ pub(super) async fn reap(
                 }
             },
             () = shared.news.notified() => WakeCause::Other,
-            ready = main_exits.readable() => {
-                // An error is the end of the event loop itself.
-                let Ok(mut ready) = ready else { return };
-                ready.clear_ready();
+            is_open = has_news(&main_exits) => {
+                if !is_open { return }
                 WakeCause::MainExits
             }
-            ready = emptied_groups.readable() => {
-                // An error is the end of the event loop itself.
-                let Ok(mut ready) = ready else { return };
-                ready.clear_ready();
+            is_open = has_news(&emptied_groups) => {
+                if !is_open { return }
                 WakeCause::Other
             }
             // Yield first, so that the loop handles the events sent last: it is the future that the runtime blocks on.
@@ -154,13 +156,7 @@ pub(super) async fn reap(
             shared.lock().kill_overdue(Instant::now().into_std());
         }
         if let WakeCause::Idle = wake {
-            let mut reaper = shared.lock();
-            // The loop may have begun a start.
-            if reaper.needs_cleanup()
-                && let Some(finished) = reaper.clean_up()
-            {
-                spawners.remove(finished);
-            }
+            clean_up(&shared, &spawners);
             continue;
         }
         let reaped = pending.reap(&mut shared.lock(), &wake);
@@ -178,6 +174,21 @@ pub(super) async fn reap(
         }
         pass_done.send_replace(());
     }
+}
+
+fn clean_up(shared: &LoopState, spawners: &Spawners) {
+    let mut reaper = shared.lock();
+    // The loop may have begun a start.
+    if reaper.needs_cleanup()
+        && let Some(finished) = reaper.clean_up()
+    {
+        spawners.remove(finished);
+    }
+}
+
+/// Waits until a set of descriptors is readable. Returns false at the end of the event loop itself.
+async fn has_news(set: &AsyncFd<OwnedFd>) -> bool {
+    set.readable().await.map(|mut ready| ready.clear_ready()).is_ok()
 }
 
 /// When to look for overdue starts.
@@ -211,10 +222,10 @@ impl PendingLookups {
     /// Reaps the children that this wake-up is about.
     fn reap(&mut self, reaper: &mut Reaper, wake: &WakeCause) -> io::Result<()> {
         match wake {
-            WakeCause::ChildSignal(pid) => {
+            WakeCause::ChildSignals(pids) => {
                 // Another child may have ended with the same signal.
                 self.full_scan |= reaper.needs_full_scans();
-                pid.map_or(Ok(()), |pid| reaper.reap_main(pid)).and_then(|()| reaper.reap_adopted())
+                reaper.reap_main_of(pids).and_then(|()| reaper.reap_adopted())
             }
             WakeCause::MainExits => {
                 let has_more = reaper.reap_mains();

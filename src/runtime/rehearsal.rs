@@ -2,6 +2,7 @@
 //!
 //! A start fails at its first problem. So after each one, the rehearsal goes on without the setting that it is about.
 
+use super::child_maker::StartPlace;
 use super::environment::Inherited;
 use super::group::resource_problem;
 use super::launcher::Launcher;
@@ -12,6 +13,7 @@ use reconcile::event::Refusal;
 use reconcile::spec::{Exec, Probe, SignalOrCommand, Spec};
 use reconcile::text::Text;
 use std::io;
+use std::sync::Arc;
 
 /// Finds out what would make starts fail, by doing every step of each but the exec: for each process its problems. The caller must
 /// have no other children.
@@ -24,7 +26,10 @@ pub fn rehearse<'a>(
     specs: impl IntoIterator<Item = &'a Spec>,
 ) -> io::Result<Vec<Vec<String>>> {
     let environment = Inherited::of(std::env::vars_os());
-    let mut stage = RehearsalStage { context: SpawnContext { launcher, environment: &environment }, slot: SpawnSlot::new()? };
+    let mut stage = RehearsalStage {
+        context: SpawnContext { launcher, environment: &environment },
+        slot: SpawnSlot::new(Arc::new(StartPlace::new(None)?))?,
+    };
     Ok(specs.into_iter().map(|spec| stage.problems(spec, trust)).collect())
 }
 

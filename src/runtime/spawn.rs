@@ -4,6 +4,7 @@
 //! A failure is reported to the core as a [`Refusal`] ([`super::refusal`]). This runs on a spawner's thread, because an exec
 //! from a slow disk or a look-up of a user over the network may block.
 
+use super::child_maker::{ChildMaker, StartPlace};
 use super::environment::{Inherited, ProgramEnvironment};
 use super::launcher::Launcher;
 use super::pipes;
@@ -11,7 +12,7 @@ use super::refusal::{self, Attempt};
 use super::spawn_extras::SpawnExtras;
 use crate::access::identity::{Identity, IdentityError};
 use crate::sys;
-use crate::sys::clone::{self, Child, CloneFailure, SetLimit, Stack, Stage, StartedChild};
+use crate::sys::clone::{self, Child, CloneFailure, SetLimit, Stage, StartedChild};
 use crate::sys::slot::Slot;
 use reconcile::event::Refusal;
 use reconcile::socket::Listener;
@@ -94,12 +95,12 @@ pub(super) fn spawn(
     if let Some(socket) = &start.extras.socket {
         image.attempt.identity.set_owner(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
     }
-    let SpawnSlot { stack, stdio } = slot;
+    let SpawnSlot { maker, stdio } = slot;
     let output = stdio.prepare(&exec.output, start.extras, &image.attempt.identity).map_err(refuse)?;
     let descriptors = PassedFds::of(start).map_err(|error| refuse(of_descriptors(error)))?;
     let passed = descriptors.placed();
     let child = Child { passed: &passed, ..image.child(exec, start, context, stdio) };
-    let started = clone::start(&child, stack, start.slot);
+    let started = maker.start(&child, start.slot, output.as_ref().map_or(&[], |read_ends| &read_ends[..]));
     // So that the streams end with the child.
     stdio.reset();
     match started {
@@ -151,7 +152,7 @@ pub(super) fn rehearse(exec: &Exec, context: &SpawnContext<'_>, slot: &mut Spawn
     }
     let image = ExecImage::of(exec, &start, context).map_err(about(Setting::Program))?;
     let child = Child { programs: &[], ..image.child(exec, &start, context, &slot.stdio) };
-    let ended = clone::start(&child, &mut slot.stack, &pid_slot);
+    let ended = slot.maker.start_here(&child, &pid_slot);
     if let Some(pid) = pid_slot.pid() {
         // Its exit status says nothing more.
         let _reaped = sys::wait_for(pid);
@@ -346,17 +347,17 @@ fn resource(name: &str) -> Option<u32> {
     })
 }
 
-/// The stack and descriptors for one child at a time, reused for the next.
+/// What one child at a time needs, reused for the next.
 pub(super) struct SpawnSlot {
-    stack: Stack,
+    maker: ChildMaker,
     stdio: StdioFds,
 }
 
 impl SpawnSlot {
     /// # Errors
     /// No memory, no descriptor, or no `/dev/null`.
-    pub(super) fn new() -> io::Result<SpawnSlot> {
-        Ok(SpawnSlot { stack: Stack::new()?, stdio: StdioFds::new()? })
+    pub(super) fn new(place: Arc<StartPlace>) -> io::Result<SpawnSlot> {
+        Ok(SpawnSlot { maker: ChildMaker::new(place)?, stdio: StdioFds::new()? })
     }
 }
 

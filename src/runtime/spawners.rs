@@ -3,11 +3,12 @@
 //! `vfork` blocks its caller until the exec, which may wait for a slow disk or server. So the loop never starts a program itself,
 //! and slow starts of one user leave threads for the others.
 
+use super::child_maker::StartPlace;
 use super::environment::Inherited;
 use super::group::Leaf;
 use super::launcher::Launcher;
 use super::output::Outputs;
-use super::proc::{self, Stat};
+use super::proc;
 use super::queue::SpawnQueue;
 use super::resources;
 use super::sockets::{SocketTask, Sockets, SocketsRequest};
@@ -122,6 +123,7 @@ struct SpawnerContext {
     outputs: Outputs,
     journal: Journal,
     sockets: Sockets,
+    place: Arc<StartPlace>,
     outcomes: UnboundedSender<TaskOutcome>,
 }
 
@@ -134,10 +136,11 @@ impl Spawners {
         outputs: &Outputs,
         journal: &Journal,
         sockets: &Sockets,
+        place: Arc<StartPlace>,
         outcomes: &UnboundedSender<TaskOutcome>,
     ) -> io::Result<Spawners> {
         let (environment, outputs, journal, outcomes) = (environment.clone(), outputs.clone(), journal.clone(), outcomes.clone());
-        let context = SpawnerContext { launcher, environment, outputs, journal, sockets: sockets.clone(), outcomes };
+        let context = SpawnerContext { launcher, environment, outputs, journal, sockets: sockets.clone(), place, outcomes };
         let spawners = Spawners { queue: Arc::new(SpawnQueue::new(PER_USER)), context, threads: Mutex::new(0) };
         spawners.ensure_threads(PER_USER)?;
         Ok(spawners)
@@ -147,7 +150,8 @@ impl Spawners {
     fn ensure_threads(&self, wanted: usize) -> io::Result<()> {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         while *threads < wanted.min(MAX_THREADS) {
-            let (queue, context, slot) = (Arc::clone(&self.queue), self.context.clone(), SpawnSlot::new()?);
+            let (queue, context, slot) =
+                (Arc::clone(&self.queue), self.context.clone(), SpawnSlot::new(Arc::clone(&self.context.place))?);
             let name = format!("spawner {}", *threads + 1);
             std::thread::Builder::new().name(name).spawn(move || run_thread(&queue, &context, slot))?;
             *threads += 1;
@@ -253,11 +257,11 @@ fn start_program(
     let SpawnRequest { mark, slot, extras, after, .. } = request;
     let start = SpawnParameters { mark, slot, group: group.as_ref().map(AsFd::as_fd), extras, sockets, after };
     spawn::spawn(exec, &start, spawn_context, spawn_slot).map(|mut spawned| {
-        spawned.pidfd = spawned.pidfd.or_else(|| open_child(spawned.pid));
+        spawned.pidfd = spawned.pidfd.or_else(|| open_child(spawned.pid, &context.place));
         if let Some(error) = spawned.group_error {
             log_missing_group(&io::Error::from_raw_os_error(error));
         }
-        let started = record_of(request, &context.journal, &spawned);
+        let started = record_of(request, context, &spawned);
         let (name, outputs) = (&request.spec.name, &context.outputs);
         match spawned.output {
             Some(pipes) => outputs.read(name, &exec.output, extras.log_matcher.as_ref(), &spawned.identity, pipes),
@@ -280,14 +284,14 @@ fn log_unlimited(error: &io::Error) {
 }
 
 /// The record of a main process: what tells it from a later process with the same pid, and what connects it with navigator.
-fn record_of(request: &SpawnRequest, journal: &Journal, spawned: &Spawned) -> Started {
+fn record_of(request: &SpawnRequest, context: &SpawnerContext, spawned: &Spawned) -> Started {
     let inode = spawned.pidfd.as_ref().and_then(tree::inode);
     let pipe_inodes = |[out, err]: &[OwnedFd; 2]| Some([fstat(out).ok()?.st_ino, fstat(err).ok()?.st_ino]);
     Started {
-        key: journal.key(request.run.0),
+        key: context.journal.key(request.run.0),
         name: request.spec.name.to_string(),
         pid: spawned.pid,
-        ticks: if inode.is_some() { None } else { start_time(spawned.pid) },
+        ticks: if inode.is_some() { None } else { start_time(spawned.pid, &context.place) },
         inode,
         leaf: request.leaf.as_ref().map(|leaf| leaf.directory().display().to_string()),
         uid: Some(spawned.identity.user.unwrap_or_else(|| rustix::process::geteuid().as_raw())),
@@ -297,15 +301,11 @@ fn record_of(request: &SpawnRequest, journal: &Journal, spawned: &Spawned) -> St
 }
 
 /// The start time of a child. It may have been reaped by now; a later process with its pid is not our child.
-fn start_time(pid: u32) -> Option<u64> {
-    proc::stat(pid).filter(is_ours)?.started
+fn start_time(pid: u32, place: &StartPlace) -> Option<u64> {
+    proc::stat(pid).filter(|stat| place.is_parent(stat.parent))?.started
 }
 
 /// A pidfd of a child, where the clone returned none, under the same condition.
-fn open_child(pid: u32) -> Option<OwnedFd> {
-    tree::try_open(pid).ok().filter(|_| proc::stat(pid).as_ref().is_some_and(is_ours))
-}
-
-fn is_ours(stat: &Stat) -> bool {
-    stat.parent == std::process::id()
+fn open_child(pid: u32, place: &StartPlace) -> Option<OwnedFd> {
+    tree::try_open(pid).ok().filter(|_| proc::stat(pid).is_some_and(|stat| place.is_parent(stat.parent)))
 }

@@ -29,6 +29,9 @@ pub struct Snapshot {
     /// When it took over the processes of a former navigator that was killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over_at: Option<Moment>,
+    /// Its keeper.
+    #[serde(default)]
+    pub keeper: KeeperSnapshot,
     /// Its configuration.
     pub config: Config,
     /// Whether the file on disk is in force and every process is as it says.
@@ -41,6 +44,30 @@ pub struct Snapshot {
     pub rollout: Option<RolloutSnapshot>,
     /// Every process of the file, in its order, then removed ones that still run.
     pub processes: Vec<ProcessSnapshot>,
+}
+
+/// The keeper: the process that starts processes for navigator, and keeps how they end if navigator is killed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeeperSnapshot {
+    /// Whether there is one.
+    pub state: KeeperState,
+    /// Its pid.
+    pub pid: Option<u32>,
+    /// The version of its program.
+    pub version: Option<String>,
+}
+
+/// Whether a keeper runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeeperState {
+    /// It runs.
+    Holding,
+    /// It was lost, and no other could be started.
+    Lost,
+    /// There was none.
+    #[default]
+    None,
 }
 
 /// The configuration on disk.

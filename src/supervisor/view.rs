@@ -4,7 +4,9 @@
 
 use super::log_events::ORPHANED;
 use crate::schedule;
-use crate::snapshot::{self, Cause, ConfigProblem, ConfigState, Exit, Moment, PlanReport, Snapshot, SourceSnapshot, Watch};
+use crate::snapshot::{
+    self, Cause, ConfigProblem, ConfigState, Exit, KeeperSnapshot, Moment, PlanReport, Snapshot, SourceSnapshot, Watch,
+};
 use jiff::Timestamp;
 use reconcile::desired::Desired;
 use reconcile::engine::Engine;
@@ -74,6 +76,9 @@ pub trait LiveData {
 
     /// Whether a change of it was seen that is not in force yet.
     fn has_pending_change(&self) -> bool;
+
+    /// The keeper.
+    fn keeper(&self) -> KeeperSnapshot;
 
     /// The last lines of a process's output, at most this many.
     fn last_lines(&self, name: &Name, lines: u64) -> Vec<String>;
@@ -199,6 +204,7 @@ impl LoopView {
         if let Some((at, rendered)) = &*cached
             && at.elapsed() < FRESH
             && rendered.snapshot.config.pending == live.has_pending_change()
+            && rendered.snapshot.keeper == live.keeper()
         {
             return Arc::clone(rendered);
         }
@@ -251,6 +257,7 @@ impl LoopView {
             generation: if self.upcoming.is_some() { 0 } else { self.engine.generation() },
             pid: std::process::id(),
             taken_over_at: self.engine.taken_over_at().map(|at| self.on_wall(at)),
+            keeper: live.keeper(),
             config: snapshot::Config {
                 path: path.clone(),
                 state: match &rolled_back {
@@ -446,6 +453,10 @@ mod tests {
 
         fn has_pending_change(&self) -> bool {
             false
+        }
+
+        fn keeper(&self) -> KeeperSnapshot {
+            KeeperSnapshot::default()
         }
 
         fn last_lines(&self, name: &Name, _: u64) -> Vec<String> {

@@ -21,6 +21,7 @@ use super::clone3;
 use super::raw::{address, call, number};
 use super::slot::Slot;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use serde::{Deserialize, Serialize};
 use std::borrow::{Borrow, Cow};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
@@ -37,7 +38,7 @@ pub(crate) struct Child<'a> {
     /// Its environment, as `NAME=value`.
     pub(crate) environment: &'a [Cow<'a, CStr>],
     /// The variables that hold the child's own pid.
-    pub(crate) pid_variables: &'a [&'static str],
+    pub(crate) pid_variables: &'a [&'a str],
     /// Descriptors 0, 1 and 2 of the program. None of them may be 0, 1 or 2 itself. The lower their numbers, the better: what
     /// is above them isn't copied for the child.
     pub(crate) stdio: [BorrowedFd<'a>; 3],
@@ -83,7 +84,7 @@ pub(crate) struct StartedChild {
 pub(crate) type SetLimit = (u32, u64, u64);
 
 /// A step of the child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Stage {
     /// Getting a table of descriptors of its own.
     Descriptors,

@@ -14,10 +14,14 @@ pub(crate) mod exec;
 pub(crate) mod lease;
 pub(crate) mod pidfd;
 mod raw;
+mod signal_queue;
 pub(crate) mod slot;
+
+pub(crate) use signal_queue::SignalQueue;
 
 use rustix::event::epoll;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -51,7 +55,7 @@ pub(crate) fn last_ended() -> Option<u32> {
 }
 
 /// A child that has ended and is not yet reaped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ended {
     /// Its pid, which stays its own until [`reap`].
     pub(crate) pid: u32,
@@ -60,7 +64,7 @@ pub(crate) struct Ended {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ExitKind {
     /// With this exit status.
     Code(i32),
@@ -85,11 +89,6 @@ pub(crate) fn ended_adopted() -> io::Result<Option<Ended>> {
     ended(libc::P_ALL, 0, if is_main_thread() { libc::__WNOTHREAD } else { 0 })
 }
 
-/// Whether there is certainly no adopted orphan, ended or not. The kernel answers this faster than it lists them.
-pub(crate) fn has_no_adopted() -> bool {
-    is_main_thread() && query(libc::P_ALL, 0, libc::__WNOTHREAD).is_err_and(|error| is_no_child(&error))
-}
-
 fn is_main_thread() -> bool {
     thread_local! {
         static IS_MAIN: bool = rustix::thread::gettid() == rustix::process::getpid();
@@ -103,6 +102,16 @@ fn is_main_thread() -> bool {
 /// Those of `waitid(2)`, except that it is no child of ours, which is an answer: `None`.
 pub(crate) fn ended_one(pid: u32) -> io::Result<Option<Ended>> {
     ended(libc::P_PID, pid, 0)
+}
+
+/// Whether this process has any child, ended or not.
+pub(crate) fn has_children() -> bool {
+    query(libc::P_ALL, 0, 0).is_ok()
+}
+
+/// Whether this is a child of ours that is not reaped.
+pub(crate) fn is_child(pid: u32) -> bool {
+    query(libc::P_PID, pid, 0).is_ok()
 }
 
 fn ended(id_type: libc::idtype_t, pid: u32, further: i32) -> io::Result<Option<Ended>> {
@@ -253,6 +262,18 @@ pub(crate) fn keep_little_memory() {
         // SAFETY: the call takes two numbers. What it refuses stays as it was.
         let _refused = unsafe { libc::mallopt(setting, value) };
     }
+}
+
+/// Makes the kernel allocate a descriptor table for a thousand processes, as long as there is no other thread.
+///
+/// The table grows by doubling. With threads, each doubling waits for a grace period (`expand_fdtable` in the kernel's
+/// `fs/file.c`): 8 to 16 ms in which every open blocks, six times on the way to three thousand.
+pub(crate) fn grow_descriptor_table(limit: u64) {
+    /// Three for each process, and some. The table takes 33 KiB of kernel memory, and never shrinks.
+    const ROOM: u64 = 4096;
+    let highest = i32::try_from(limit.min(ROOM)).unwrap_or(0) - 1;
+    // Without a standard error this fails, and the table grows later.
+    drop(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), highest));
 }
 
 /// Makes the scheduler treat this thread as batch work (`SCHED_BATCH` of `sched(7)`): when woken, it does not preempt a running

@@ -106,7 +106,7 @@ fn the_socket_of_a_killed_navigator_is_taken_over() {
 }
 
 /// What users rely on in `status --json`, as it is promised to them.
-const STATUS: &str = r#"{"generation": 3, "pid": 71,
+const STATUS: &str = r#"{"generation": 3, "pid": 71, "keeper": {"pid": 72, "version": "0.3.1", "state": "holding"},
     "config": {"path": "…", "state": "accepted", "watch": "events",
         "diagnostics": [{"file": "…", "line": 1, "column": 1, "message": "…", "help": "…"}]},
     "converged": true,

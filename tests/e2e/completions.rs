@@ -30,7 +30,7 @@ const LINES: [(&str, &[&str]); 9] = [
     ("navigator stop x", &[]),
     ("navigator comp", &["completions"]),
     // Only the options that a command uses.
-    ("navigator run --no", &["--no-watch"]),
+    ("navigator run --no", &["--no-watch", "--no-keeper"]),
     ("navigator status --no", &[]),
 ];
 

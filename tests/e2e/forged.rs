@@ -131,7 +131,7 @@ fn forged_marks_and_groups_are_not_adopted_after_navigator_was_killed() {
     put(&grouped[0], &forged.directory.join(&life).join("2.db"));
     put(&grouped[1], &forged.directory.join(format!("{instance}.4444444444444444/1.db")));
 
-    first.signal(Signal::KILL);
+    first.kill_with_keepers();
     let log = first.log().describe();
     assert_eq!(first.ended().code, None, "it was killed: {log}");
     for process in &real {

@@ -26,6 +26,7 @@ mod hanging;
 mod harness;
 mod imports;
 mod instances;
+mod keeper;
 mod killed;
 mod log_files;
 mod logs;

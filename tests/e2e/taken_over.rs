@@ -31,7 +31,7 @@ pub(crate) fn next(site: &Site) -> (Navigator<'_>, Event) {
 }
 
 /// The status of each process, by name.
-fn statuses(site: &Site) -> BTreeMap<String, Value> {
+pub(crate) fn statuses(site: &Site) -> BTreeMap<String, Value> {
     let status = socket::ask(site, "GET", "/v1/status", "").json();
     let processes = status["processes"].as_array().cloned().unwrap_or_else(|| panic!("{status}"));
     processes.into_iter().map(|process| (process["name"].as_str().expect("a name").to_owned(), process)).collect()
@@ -137,6 +137,12 @@ fn a_command_under_way_ends_and_later_runs_are_as_ever() {
     second.ends();
 }
 
+/// Kills navigator and its keepers, and waits until it is gone.
+fn kill_both(mut navigator: Navigator<'_>) {
+    navigator.kill_with_keepers();
+    assert_eq!(navigator.ended().code, None, "it was killed");
+}
+
 #[test]
 fn the_ends_of_processes_count_while_navigator_is_away_and_afterwards() {
     let site = Site::new();
@@ -147,7 +153,7 @@ fn the_ends_of_processes_count_while_navigator_is_away_and_afterwards() {
 ";
     let first = site.start(text);
     let pids = ["away", "later", "kept"].map(|name| first.started(name));
-    kill(first);
+    kill_both(first);
     let away = leftovers::process(pids[0]).expect("it was left");
     leftovers::send(&away, Signal::KILL);
     let gone = Instant::now() + Duration::from_secs(10);
@@ -332,7 +338,7 @@ fn a_number_that_passed_to_another_process_is_left_alone() {
         site.start("managed_processes:\n  - { name: web, command: sleep, args: ['3600'], output: null, restart: always }\n");
     let web = first.started("web");
     let log = first.log().describe();
-    kill(first);
+    kill_both(first);
     let process = leftovers::process(web).expect("it was left");
     leftovers::send(&process, Signal::KILL);
     let until = Instant::now() + Duration::from_secs(30);

@@ -142,7 +142,7 @@ impl Stage<'_> {
 
     /// A text without what differs from run to run.
     fn veiled(&self, text: &str) -> String {
-        let own = self.navigators.iter().map(Navigator::pid);
+        let own = self.navigators.iter().map(Navigator::pid).chain(self.site.keepers().into_iter().map(|keeper| keeper.pid));
         let theirs = self.navigators.iter().flat_map(Navigator::events).filter_map(|event| event.field("pid")?.parse().ok());
         Veil::new(self.site.path(""), own.chain(theirs)).over(text)
     }

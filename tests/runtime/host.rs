@@ -2,7 +2,9 @@
 
 use navigator::access::{Directory, Trust};
 use navigator::journal::{Journal, Opened};
-use navigator::runtime::{self, Destination, HandedOver, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup};
+use navigator::runtime::{
+    self, Destination, HandedOver, KeeperStatus, Launcher, OutputFormat, OutputHistory, Printer, Runtime, Setup,
+};
 use reconcile::event::{Action, Event, ExitStatus, Pid, Refusal, RunId, StopBy};
 use reconcile::spec::{Output, OutputFiles, Signal, Spec, StopScope};
 use reconcile::text::Text;
@@ -66,7 +68,17 @@ pub(crate) fn on_host_with(name: &str, look: impl FnOnce(&Launcher), test: impl 
             Journal::open(&Directory::open(&directory, Trust::everybody()).expect("it was made"), runtime::boot())
                 .expect("journal");
         let (history, state, handed_over) = (OutputHistory::default(), directory.clone(), HandedOver::default());
-        let setup = Setup { launcher, printer, history, journal, state, former, handed_over };
+        let setup = Setup {
+            launcher,
+            printer,
+            history,
+            journal,
+            state,
+            former,
+            handed_over,
+            keepers: None,
+            keeper_status: KeeperStatus::default(),
+        };
         let runtime = Runtime::start(setup, news).expect("runtime");
         let mut host = Host { runtime, inbox, events: Vec::new(), directory: directory.clone(), next: 1 };
         test(&mut host).await;

@@ -65,7 +65,7 @@ fn unanswered(error: &ClientError) -> ExitCode {
         return refused(answer);
     }
     let code = match error {
-        ClientError::NotRunning(_) => NOT_RUNNING,
+        ClientError::NotRunning(_) | ClientError::OnlyKeeper { .. } => NOT_RUNNING,
         ClientError::NoneRunning => return fail(NOT_RUNNING, &format!("no navigator runs, and there is {NoConfiguration}")),
         ClientError::SeveralRunning(_) => USAGE,
         _ => FAILURE,

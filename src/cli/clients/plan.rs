@@ -92,7 +92,9 @@ fn request(target: &InstanceTarget, candidate: Option<&Path>, rev: Option<&str>)
     let answer = match target.connect().and_then(|mut client| client.get(&url)) {
         Ok((200, answer)) => answer,
         Ok((_, answer)) => return Err(refused(&answer)),
-        Err(error @ (ClientError::NotRunning(_) | ClientError::NoneRunning)) if rev.is_none() => {
+        Err(error @ (ClientError::NotRunning(_) | ClientError::OnlyKeeper { .. } | ClientError::NoneRunning))
+            if rev.is_none() =>
+        {
             return path.or_else(|| target.config.clone()).map_or_else(|| Err(unanswered(&error)), on_empty_host);
         }
         Err(error) => return Err(unanswered(&error)),

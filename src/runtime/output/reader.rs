@@ -356,7 +356,8 @@ impl StreamReader {
             Ok(0) => {
                 let queue = stream.finish(drops);
                 self.unwritten.add(queue, 0);
-                // Closing the pipe also removes it from the poll, as this is its only descriptor.
+                // It would be reported for as long as the keeper has a descriptor of it.
+                let _absent = epoll::delete(&self.shared.poll, &stream.pipe);
                 self.streams.remove(&token);
             }
             Ok(count) => {

@@ -6,7 +6,6 @@ use super::super::proc::{self, Lineage, MarkVariable};
 use super::super::tree::{self, ProcessHandle};
 use super::former_tree::FormerTree;
 use super::{MainProcess, Reaper, TrackedRun};
-use crate::sys;
 use reconcile::event::RunId;
 use reconcile::text::Name;
 use std::collections::HashSet;
@@ -79,7 +78,7 @@ impl Reaper {
 
     /// The pids of the orphans that were handed to us, each with its run if it belongs to one. Records whether one can't be decided.
     pub(super) fn orphans(&mut self, lineage: &Lineage) -> Vec<(u32, Option<RunId>)> {
-        let mut children = if sys::has_no_adopted() { Vec::new() } else { lineage.adopted() };
+        let mut children = self.parents.adopted(lineage);
         children.retain(|pid| {
             let is_main = self.main_pids.contains_key(pid) || self.former_mains.contains_key(pid);
             !is_main && self.start_with_pid(*pid).is_none()

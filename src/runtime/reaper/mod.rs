@@ -21,9 +21,10 @@ mod wait;
 
 use super::group::{Groups, Leaf};
 use super::mark::Marker;
-use super::proc::{self, Lineage};
+use super::parents::Parents;
+use super::proc;
 use super::spawners::{FinishedRuns, SpawnReport};
-use super::tree::{self, LONGEST_EXEC, ProcessHandle, TreeMembers, send, send_all};
+use super::tree::{LONGEST_EXEC, ProcessHandle, TreeMembers, send, send_all};
 use crate::error_text::words;
 use crate::journal::{Journal, JournalEntry, RunKey};
 use crate::signals;
@@ -52,6 +53,7 @@ const MAX_REMOVALS: usize = 2;
 
 /// The table of runs, and the events to send.
 pub(super) struct Reaper {
+    parents: Parents,
     marker: Marker,
     journal: Journal,
     /// Where each run gets its control group; `None` if control groups can't be used.
@@ -161,8 +163,9 @@ enum PendingSignal {
 impl Reaper {
     /// # Errors
     /// Out of descriptors.
-    pub(super) fn new(marker: Marker, journal: Journal, groups: Option<Groups>) -> io::Result<Reaper> {
+    pub(super) fn new(parents: Parents, marker: Marker, journal: Journal, groups: Option<Groups>) -> io::Result<Reaper> {
         Ok(Reaper {
+            parents,
             marker,
             journal,
             groups,
@@ -282,7 +285,7 @@ impl Reaper {
     /// gone, or the pidfd of a main process that may have ended was given up.
     pub(super) fn needs_recheck(&self) -> bool {
         let is_undecided = self.is_undecided() && !self.without_main.is_empty();
-        is_undecided || self.is_any_unsearched() || self.exits.needs_full_scan()
+        is_undecided || self.is_any_unsearched() || self.exits.needs_full_scan() || self.parents.has_new_children()
     }
 
     /// Takes the end of one child.
@@ -441,6 +444,11 @@ impl Reaper {
         self.events.push_back(Event::Gone { run: id });
     }
 
+    /// The processes that have children of navigator's.
+    pub(super) fn parents(&mut self) -> &mut Parents {
+        &mut self.parents
+    }
+
     /// Has these events sent, too.
     pub(super) fn add_events(&mut self, events: Vec<Event>) {
         self.events.extend(events);
@@ -474,20 +482,6 @@ impl TrackedRun {
         self.signalled.forget(pid);
         self.killed.forget(pid);
     }
-}
-
-/// Kills every child and everything below it, and returns their pids. Call it on the loop's thread, so that no child is reaped
-/// meanwhile.
-pub(super) fn kill_every_child() -> Vec<Pid> {
-    let lineage = Lineage::now();
-    let roots = lineage.children(std::process::id()).into_iter().map(|pid| (pid, ProcessHandle::of_child(pid))).collect();
-    let found = tree::descend(&lineage, roots);
-    for (pid, handle) in &found {
-        if let Err(error) = handle.signal(libc::SIGKILL) {
-            tracing::warn!(target: "managed_processes", pid, signal = "KILL", %error, "Signal refused");
-        }
-    }
-    found.into_iter().map(|(pid, _)| Pid(pid)).collect()
 }
 
 fn status(how: ExitKind) -> ExitStatus {

@@ -27,7 +27,7 @@ impl Reaper {
 
     /// Registers a start that is about to be made. Returns its mark, its slot and its control group.
     pub(in crate::runtime) fn register_start(&mut self, run: RunId, spec: &Arc<Spec>) -> (String, Arc<Slot>, Option<Leaf>) {
-        let slot = Arc::new(Slot::default());
+        let slot = Arc::new(self.parents.place().slot());
         let leaf = self.groups.as_ref().map(|groups| groups.leaf(run, &spec.name));
         let main = MainProcess::Starting { slot: Arc::clone(&slot), spec: Arc::clone(spec), turn: None, ended: None };
         let (signalled, killed) = (TreeMembers::default(), TreeMembers::default());

@@ -1,11 +1,11 @@
 //! Sends stop signals to the trees of runs. For many runs at once, the processes are looked up in one scan.
 
-use super::super::proc;
-use super::super::tree::{ProcessHandle, send, send_all};
+use super::super::proc::{self, Lineage};
+use super::super::tree::{self, ProcessHandle, send, send_all};
 use super::members::ProcessScan;
 use super::stop_sent::StopSent;
 use super::{MainProcess, PendingSignal, Reaper};
-use reconcile::event::RunId;
+use reconcile::event::{Pid, RunId};
 
 /// Processes of a run's tree, parents before their children.
 type Members = Vec<(u32, ProcessHandle)>;
@@ -42,6 +42,19 @@ impl Reaper {
             run.stop_sent = Some(StopSent { signal, newest: listed.zip(sent), is_handled });
         }
         self.with_each_tree(&stops, |reaper, (id, _), found| reaper.signal_those_missed(id, found));
+    }
+
+    /// Kills every child and everything below it, and returns their pids.
+    pub(in crate::runtime) fn kill_every_child(&self) -> Vec<Pid> {
+        let lineage = Lineage::now();
+        let roots = self.parents.children(&lineage).into_iter().map(|pid| (pid, ProcessHandle::of_child(pid))).collect();
+        let found = tree::descend(&lineage, roots);
+        for (pid, handle) in &found {
+            if let Err(error) = handle.signal(libc::SIGKILL) {
+                tracing::warn!(target: "managed_processes", pid, signal = "KILL", %error, "Signal refused");
+            }
+        }
+        found.into_iter().map(|(pid, _)| Pid(pid)).collect()
     }
 
     /// Sends a run's stop signal to what was missed when it was sent, if anything was. Call it when one of our children has ended.

@@ -9,7 +9,6 @@ use super::former_tree::{FormerMembers, FormerTree};
 use super::unclaimed::UnclaimedEnds;
 use super::{MainProcess, Reaper, TrackedRun, status};
 use crate::journal::{RunKey, Started};
-use crate::sys;
 use reconcile::event::{ExitStatus, RunId};
 use reconcile::text::Name;
 
@@ -58,8 +57,9 @@ impl Reaper {
     }
 
     /// How a main process of a former life ended, if it was our child.
-    pub(in crate::runtime) fn end_of_former(&self, started: &Started) -> Option<ExitStatus> {
-        self.unclaimed.end_of(started, || sys::ended_one(started.pid).ok().flatten().map(|ended| status(ended.how)))
+    pub(in crate::runtime) fn end_of_former(&mut self, started: &Started) -> Option<ExitStatus> {
+        let Reaper { parents, unclaimed, .. } = self;
+        unclaimed.end_of(started, || parents.ended_of(&[started.pid]).ok()?.pop().map(|ended| status(ended.how)))
     }
 
     /// The members of a run that was taken over; `None`: it wasn't.

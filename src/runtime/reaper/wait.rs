@@ -3,7 +3,7 @@
 use super::super::proc;
 use super::exit_watch::MAX_EXITS;
 use super::{CLEANUP_BATCH, Reaper, status};
-use crate::sys::{self, Ended};
+use crate::sys::Ended;
 use std::io;
 
 impl Reaper {
@@ -13,8 +13,8 @@ impl Reaper {
     /// Those of `waitid(2)`, which are bugs.
     pub(in crate::runtime) fn reap_all(&mut self) -> io::Result<()> {
         self.exits.full_scan_begins();
-        while let Some(ended) = sys::ended_child()? {
-            self.finish_child(ended)?;
+        while let Some(ended) = self.parents.ended_any()? {
+            self.finish_child(ended);
         }
         Ok(())
     }
@@ -26,11 +26,9 @@ impl Reaper {
     /// Those of `waitid(2)`, which are bugs.
     pub(in crate::runtime) fn reap_adopted(&mut self) -> io::Result<()> {
         let unstarted: Vec<u32> = self.unstarted_pids().map(|(_, pid)| pid).collect();
-        for pid in unstarted {
-            self.reap_one(pid)?;
-        }
-        while let Some(ended) = sys::ended_adopted()? {
-            self.finish_child(ended)?;
+        self.reap_those(&unstarted)?;
+        while let Some(ended) = self.parents.ended_adopted()? {
+            self.finish_child(ended);
         }
         Ok(())
     }
@@ -42,9 +40,9 @@ impl Reaper {
     pub(in crate::runtime) fn reap_mains(&mut self) -> io::Result<bool> {
         let exits = self.exits.take_exits()?;
         self.is_mass_exit = exits.len() >= CLEANUP_BATCH;
+        self.reap_main_of(&exits)?;
         for &pid in &exits {
-            self.reap_main(pid)?;
-            if self.main_pids.contains_key(&pid) && proc::stat(pid).is_none_or(|stat| stat.parent != std::process::id()) {
+            if self.main_pids.contains_key(&pid) && proc::stat(pid).is_none_or(|stat| !self.parents.contains(stat.parent)) {
                 self.foreign_main_ended(pid);
             }
             self.exits.mark_unreliable(pid);
@@ -57,21 +55,28 @@ impl Reaper {
         self.exits.has_unwatched()
     }
 
-    /// Reaps this main process if it has ended and is not reaped.
+    /// Reaps the main processes among these that have ended and are not reaped.
     ///
     /// # Errors
     /// Those of `waitid(2)`, which are bugs.
-    pub(in crate::runtime) fn reap_main(&mut self, pid: u32) -> io::Result<()> {
-        if self.main_pids.contains_key(&pid) || self.former_mains.contains_key(&pid) { self.reap_one(pid) } else { Ok(()) }
+    pub(in crate::runtime) fn reap_main_of(&mut self, pids: &[u32]) -> io::Result<()> {
+        let is_main = |pid: &u32| self.main_pids.contains_key(pid) || self.former_mains.contains_key(pid);
+        let mains: Vec<u32> = pids.iter().copied().filter(is_main).collect();
+        self.reap_those(&mains)
     }
 
-    fn reap_one(&mut self, pid: u32) -> io::Result<()> {
-        sys::ended_one(pid)?.map_or(Ok(()), |ended| self.finish_child(ended))
+    fn reap_those(&mut self, pids: &[u32]) -> io::Result<()> {
+        if !pids.is_empty() {
+            for ended in self.parents.ended_of(pids)? {
+                self.finish_child(ended);
+            }
+        }
+        Ok(())
     }
 
-    fn finish_child(&mut self, ended: Ended) -> io::Result<()> {
+    fn finish_child(&mut self, ended: Ended) {
         self.child_ended(ended.pid, &status(ended.how));
         // From here on another process may have the pid, so the table must not refer to it any more.
-        sys::reap(ended.pid)
+        self.parents.reap(ended.pid);
     }
 }

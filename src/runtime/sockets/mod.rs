@@ -13,6 +13,7 @@ mod socket_file;
 mod table;
 mod wanted;
 
+use super::kept_sockets::KeptSockets;
 use crate::access::Trust;
 use crate::handover::InheritedDescriptors;
 use path_watch::PathWatch;
@@ -33,6 +34,7 @@ pub(super) struct Sockets(Arc<SharedSockets>);
 struct SharedSockets {
     are_used: AtomicBool,
     inherited: Arc<InheritedDescriptors>,
+    held: KeptSockets,
     /// How much has to happen until no inherited socket is needed any more: the first actions, and what they ask for.
     unsettled: AtomicUsize,
     watch: Arc<PathWatch>,
@@ -67,15 +69,17 @@ pub(super) enum SocketTask {
 
 impl Sockets {
     /// `trust`: the users that may change the directories of sockets. `inherited`: sockets that this process has already.
-    pub(super) fn new(trust: Trust, inherited: Arc<InheritedDescriptors>) -> Sockets {
+    /// `held`: what the keeper holds, too.
+    pub(super) fn new(trust: Trust, inherited: Arc<InheritedDescriptors>, held: KeptSockets) -> Sockets {
         let watch = Arc::new(PathWatch::default());
         Sockets(Arc::new(SharedSockets {
             are_used: AtomicBool::new(false),
             inherited: Arc::clone(&inherited),
+            held: held.clone(),
             unsettled: AtomicUsize::new(1),
             watch: Arc::clone(&watch),
             wanted: Mutex::default(),
-            table: Mutex::new(SocketTable::new(trust, watch, inherited)),
+            table: Mutex::new(SocketTable::new(trust, watch, inherited, held)),
         }))
     }
 
@@ -97,6 +101,7 @@ impl Sockets {
     pub(super) fn settle_one(&self) {
         if self.0.unsettled.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.inherited.close();
+            self.0.held.settle();
         }
     }
 

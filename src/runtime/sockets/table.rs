@@ -9,6 +9,7 @@ use crate::access::Trust;
 use crate::access::identity::{Identity, IdentityError};
 use crate::error_text::words;
 use crate::handover::InheritedDescriptors;
+use crate::runtime::kept_sockets::KeptSockets;
 use reconcile::event::Event;
 use reconcile::socket::{Address, Listener, SocketChange};
 use reconcile::text::{Name, Text};
@@ -16,7 +17,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::fstat;
 use rustix::io::ioctl_fionbio;
 use rustix::net::AddressFamily;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +29,9 @@ pub(super) struct SocketTable {
     events: Vec<Event>,
     /// Those that the former program in this process held.
     inherited: Arc<InheritedDescriptors>,
+    held: KeptSockets,
+    /// The inodes of those that the keeper holds, too.
+    held_inodes: BTreeSet<u64>,
 }
 
 struct OpenSocket {
@@ -83,8 +87,14 @@ fn identity(user: Option<&Text>, group: Option<&Text>) -> Result<Identity, Strin
 }
 
 impl SocketTable {
-    pub(super) fn new(trust: Trust, watch: Arc<PathWatch>, inherited: Arc<InheritedDescriptors>) -> SocketTable {
-        SocketTable { trust, watch, sockets: BTreeMap::new(), events: Vec::new(), inherited }
+    pub(super) fn new(
+        trust: Trust,
+        watch: Arc<PathWatch>,
+        inherited: Arc<InheritedDescriptors>,
+        held: KeptSockets,
+    ) -> SocketTable {
+        let (sockets, events, held_inodes) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        SocketTable { trust, watch, sockets, events, inherited, held, held_inodes }
     }
 
     /// Whether a socket is open with these settings, so that [`prepare`] isn't needed.
@@ -92,8 +102,11 @@ impl SocketTable {
         self.sockets.get(&key(&listener.address)).is_some_and(|open| open.has_settings_of(listener))
     }
 
-    /// The events since the last call.
+    /// The events since the last call. From now on the keeper holds what is open.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
+        let open: BTreeSet<u64> = self.sockets.values().filter_map(|open| self.held.hold(&open.socket)).collect();
+        self.held_inodes.difference(&open).for_each(|closed| self.held.release(*closed));
+        self.held_inodes = open;
         self.watch.set_complete(self.sockets.values().filter_map(|open| open.file.as_ref()).all(|file| file.watch().is_some()));
         std::mem::take(&mut self.events)
     }

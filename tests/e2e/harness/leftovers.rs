@@ -7,6 +7,7 @@
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 /// A process that is not mistaken for another one after its number was given out again: number and start time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +76,18 @@ pub(crate) fn process(pid: u32) -> Option<Process> {
 /// The children of `parent` that have ended and that it hasn't waited for.
 pub(crate) fn zombies(parent: u32) -> Vec<u32> {
     all_pids().filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == parent && stat.state == 'Z')).collect()
+}
+
+/// Whether a process is a keeper of navigator.
+pub(crate) fn is_keeper(process: &Process) -> bool {
+    fs::read_to_string(format!("/proc/{}/comm", process.pid)).is_ok_and(|name| name == "nav-keeper\n")
+}
+
+/// The living keepers whose working directory is this one, or below it. They have it from their navigator.
+pub(crate) fn keepers(directory: &Path) -> BTreeSet<Process> {
+    let is_there =
+        |process: &Process| fs::read_link(format!("/proc/{}/cwd", process.pid)).is_ok_and(|there| there.starts_with(directory));
+    all_pids().filter_map(process).filter(is_keeper).filter(is_there).collect()
 }
 
 /// What a person recognizes it by.

@@ -44,13 +44,27 @@ impl<'s> Navigator<'s> {
         &self.log
     }
 
+    /// Everything that lives below navigator, but its keeper.
     pub(crate) fn descendants(&self) -> BTreeSet<Process> {
-        leftovers::descendants(self.pid)
+        leftovers::descendants(self.pid).into_iter().filter(|process| !leftovers::is_keeper(process)).collect()
+    }
+
+    /// Its keeper, and those that it has taken over.
+    pub(crate) fn keepers(&self) -> BTreeSet<Process> {
+        self.site.keepers()
+    }
+
+    /// Kills navigator and its keepers.
+    pub(crate) fn kill_with_keepers(&mut self) {
+        self.signal(Signal::KILL);
+        for keeper in self.keepers() {
+            leftovers::send(&keeper, Signal::KILL);
+        }
     }
 
     /// Sends a signal to navigator itself. What runs below it at this moment is remembered for [`Navigator::exits`].
     pub(crate) fn signal(&mut self, signal: Signal) {
-        self.seen.extend(self.descendants());
+        self.seen.extend(leftovers::descendants(self.pid));
         if let Some(process) = &self.process {
             leftovers::send(process, signal);
         }
@@ -79,9 +93,10 @@ impl<'s> Navigator<'s> {
         leftovers::send(&process, signal);
     }
 
-    /// Children of navigator that have ended and that it hasn't waited for.
+    /// Children of navigator and of its keepers that have ended and that haven't been waited for.
     pub(crate) fn zombies(&self) -> Vec<u32> {
-        leftovers::zombies(self.pid)
+        let keepers = self.keepers();
+        [self.pid].into_iter().chain(keepers.iter().map(|keeper| keeper.pid)).flat_map(leftovers::zombies).collect()
     }
 
     /// The command line of everything that lives below navigator.
@@ -195,7 +210,7 @@ impl Drop for Navigator<'_> {
         if std::thread::panicking() {
             report(&self.log.describe());
         }
-        let below = self.descendants();
+        let below = leftovers::descendants(self.pid);
         for process in self.process.iter().chain(&below).chain(&self.site.living()) {
             leftovers::send(process, Signal::KILL);
         }

@@ -141,10 +141,17 @@ impl Site {
     pub(crate) fn living(&self) -> BTreeSet<Process> {
         leftovers::carrying(&format!("{MARKER}={}", self.directory.display()))
     }
+
+    /// Every living keeper of this site.
+    pub(crate) fn keepers(&self) -> BTreeSet<Process> {
+        leftovers::keepers(&self.directory)
+    }
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
+        // Those of a navigator that was killed.
+        self.keepers().iter().for_each(|keeper| leftovers::send(keeper, rustix::process::Signal::KILL));
         if std::thread::panicking() {
             report(&format!("the files of the failed test are in `{}`", self.directory.display()));
         } else if let Err(error) = fs::remove_dir_all(&self.directory) {

@@ -18,6 +18,7 @@ use crate::error_text::words;
 use crate::handover::InheritedDescriptors;
 use crate::journal::Author;
 use crate::runtime::commands::{CommandContext, Commands};
+use crate::runtime::kept_sockets::KeptSockets;
 use crate::runtime::proc;
 use crate::sys;
 use directory::SocketDirectory;
@@ -56,18 +57,25 @@ pub(in crate::runtime) struct Notifications {
     author: Author,
     directory: Mutex<Option<SocketDirectory>>,
     inherited: Arc<InheritedDescriptors>,
+    held: KeptSockets,
 }
 
 impl Notifications {
-    pub(in crate::runtime) fn new(state: PathBuf, author: Author, inherited: Arc<InheritedDescriptors>) -> Notifications {
-        Notifications { state, author, directory: Mutex::default(), inherited }
+    /// `held`: what the keeper holds, too.
+    pub(in crate::runtime) fn new(
+        state: PathBuf,
+        author: Author,
+        inherited: Arc<InheritedDescriptors>,
+        held: KeptSockets,
+    ) -> Notifications {
+        Notifications { state, author, directory: Mutex::default(), inherited, held }
     }
 
     /// Creates the socket of a run; the first call also creates the directory.
     pub(super) fn open(&self, run: RunId) -> io::Result<Socket> {
         // A path is short, so a few digits tell this life from earlier ones: their processes may live.
         let life = &self.author.life[..8.min(self.author.life.len())];
-        Socket::open(self.directory()?.join(format!("{life}.{}", run.0)))
+        Socket::open(self.directory()?.join(format!("{life}.{}", run.0)), &self.held)
     }
 
     /// Opens again the socket of a process that has outlived the navigator that started it, at its recorded path. `owner` is the
@@ -83,9 +91,9 @@ impl Notifications {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         if let Some(socket) = self.inherited.notifications(path) {
-            return Ok(Socket { socket: sys::readable(socket)?, path: path.to_owned() });
+            return Socket::of(socket, path.to_owned(), &self.held);
         }
-        let socket = Socket::open(path.to_owned())?;
+        let socket = Socket::open(path.to_owned(), &self.held)?;
         if owner != geteuid().as_raw() {
             lchown(path, Some(owner), None)?;
         }
@@ -119,12 +127,20 @@ impl Notifications {
 /// The socket of one run. Its file is removed with it.
 #[derive(Debug)]
 pub(super) struct Socket {
-    socket: AsyncFd<OwnedFd>,
+    messages: AsyncFd<OwnedFd>,
     path: PathBuf,
+    held: KeptSockets,
+    /// If the keeper holds it, too.
+    held_inode: Option<u64>,
 }
 
 impl Socket {
-    fn open(path: PathBuf) -> io::Result<Socket> {
+    fn of(socket: OwnedFd, path: PathBuf, held: &KeptSockets) -> io::Result<Socket> {
+        let held_inode = held.hold(&socket);
+        Ok(Socket { messages: sys::readable(socket)?, path, held: held.clone(), held_inode })
+    }
+
+    fn open(path: PathBuf, held: &KeptSockets) -> io::Result<Socket> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
         set_socket_passcred(&socket, true)?;
@@ -142,7 +158,7 @@ impl Socket {
         }
         // The umask may have removed bits of the owner.
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        Ok(Socket { socket: sys::readable(socket)?, path })
+        Socket::of(socket, path, held)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -152,7 +168,7 @@ impl Socket {
     /// The next message, and its sender. Descriptors that come with it are closed.
     async fn receive(&self) -> io::Result<(Vec<u8>, Option<UCred>)> {
         loop {
-            let mut ready = self.socket.readable().await?;
+            let mut ready = self.messages.readable().await?;
             match ready.try_io(|socket| receive_now(socket.get_ref())) {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(received) => return received,
@@ -164,6 +180,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        self.held_inode.iter().for_each(|inode| self.held.release(*inode));
         // Otherwise it is removed with its directory.
         let _best_effort = std::fs::remove_file(&self.path);
     }
@@ -301,7 +318,7 @@ mod tests {
     #[test]
     fn messages_carry_their_sender_and_sockets_are_removed() {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_io().build().expect("a runtime");
-        let notifications = Notifications::new(std::env::temp_dir(), author("senders"), Arc::default());
+        let notifications = Notifications::new(std::env::temp_dir(), author("senders"), Arc::default(), KeptSockets::default());
         let path = tokio.block_on(async {
             let socket = notifications.open(RunId(7)).expect("a socket");
             let sender = UnixDatagram::unbound().expect("a socket");
@@ -333,7 +350,7 @@ mod tests {
         sender.send_to(b"READY=1", &path).expect_err("the first navigator was killed");
         let owner = if geteuid().is_root() { 65534 } else { geteuid().as_raw() };
         tokio.block_on(async {
-            let notifications = Notifications::new(std::env::temp_dir(), next, Arc::default());
+            let notifications = Notifications::new(std::env::temp_dir(), next, Arc::default(), KeptSockets::default());
             let reopened = notifications.reopen(&path, owner).expect("it is in our directory");
             let stat = std::fs::metadata(&path).expect("it is bound");
             assert_eq!((stat.uid(), stat.permissions().mode() & 0o777), (owner, 0o600));
@@ -351,7 +368,7 @@ mod tests {
         });
         assert!(!directory.exists(), "the directory was not removed");
         std::fs::create_dir(&directory).expect("it is removed");
-        Notifications::new(std::env::temp_dir(), first, Arc::default()).finish();
+        Notifications::new(std::env::temp_dir(), first, Arc::default(), KeptSockets::default()).finish();
         assert!(!directory.exists(), "a navigator without notifications leaves nothing either");
     }
 }
