@@ -14,8 +14,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(super) struct StartPlace {
     /// The directory of the instance, and the slots of its starts. `None`: this process makes them itself.
     shared: Option<(Directory, Arc<SlotTable>)>,
-    /// The name and the pid of the keeper, if there is one.
-    keeper: Mutex<Option<(String, u32)>>,
+    keepers: Mutex<Keepers>,
+}
+
+#[derive(Debug, Default)]
+struct Keepers {
+    /// The name of the one that makes children, if there is one.
+    current: Option<String>,
+    /// The pids of all.
+    pids: Vec<u32>,
 }
 
 impl StartPlace {
@@ -25,12 +32,17 @@ impl StartPlace {
     /// No memory for slots.
     pub(super) fn new(directory: Option<Directory>) -> io::Result<StartPlace> {
         let shared = directory.map(|directory| SlotTable::new().map(|table| (directory, table))).transpose()?;
-        Ok(StartPlace { shared, keeper: Mutex::default() })
+        Ok(StartPlace { shared, keepers: Mutex::default() })
     }
 
-    /// From now on, children are made by this keeper, or by this process.
-    pub(super) fn set(&self, keeper: Option<(String, u32)>) {
-        *self.lock() = keeper;
+    /// From now on, children are made by the keeper of this name, or by this process. `pids`: of all keepers.
+    pub(super) fn set(&self, current: Option<String>, pids: Vec<u32>) {
+        *self.lock() = Keepers { current, pids };
+    }
+
+    /// The pids of this process and of all keepers.
+    pub(super) fn parents(&self) -> Vec<u32> {
+        [std::process::id()].into_iter().chain(self.lock().pids.iter().copied()).collect()
     }
 
     /// A slot for a start.
@@ -40,12 +52,12 @@ impl StartPlace {
 
     /// Whether a process with this parent was started here.
     pub(super) fn is_parent(&self, pid: u32) -> bool {
-        pid == std::process::id() || self.lock().as_ref().is_some_and(|&(_, keeper)| keeper == pid)
+        pid == std::process::id() || self.lock().pids.contains(&pid)
     }
 
     /// Each change is complete before the lock is released.
-    fn lock(&self) -> MutexGuard<'_, Option<(String, u32)>> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Keepers> {
+        self.keepers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,7 +108,7 @@ impl ChildMaker {
     /// The connection to the keeper.
     fn link(&mut self) -> Option<&StartLink> {
         let (directory, table) = self.place.shared.as_ref()?;
-        let keeper = self.place.lock().as_ref().map(|(name, _)| name.clone())?;
+        let keeper = self.place.lock().current.clone()?;
         if self.link.as_ref().is_none_or(|(name, _)| *name != keeper) {
             // If it was just lost, this process makes the child.
             self.link = StartLink::open(directory, &keeper, table).ok().map(|link| (keeper, link));

@@ -396,8 +396,8 @@ impl Runtime {
         self.observers.prober.finish();
         let survivors = self.kill_everything().await;
         self.close_sockets().await;
-        self.shared.lock().remove_groups();
         self.shared.lock().parents().end();
+        self.shared.lock().remove_groups();
         self.release_orphans();
         self.reap_task.abort();
         self.orphan_task.abort();

@@ -169,7 +169,7 @@ impl Parents {
 
     /// Ends all keepers, once their last children are gone.
     pub(super) fn end(&mut self) {
-        self.place.set(None);
+        self.place.set(None, Vec::new());
         for UsedKeeper { name, link, is_child, .. } in self.keepers.drain(..) {
             let pid = link.welcome.pid;
             link.end();
@@ -254,13 +254,14 @@ impl Parents {
         }
         let chosen = self.keepers.iter().rev().find(is_usable);
         self.status.set(chosen.map(|keeper| (keeper.link.welcome.pid, keeper.link.welcome.version.clone())));
-        let chosen = chosen.map(|keeper| (keeper.name.clone(), keeper.link.welcome.pid));
-        let is_chosen = |name: &String| chosen.as_ref().is_some_and(|(chosen, _)| chosen == name);
+        let chosen = chosen.map(|keeper| keeper.name.clone());
+        let is_chosen = |name: &String| chosen.as_ref() == Some(name);
         for keeper in self.keepers.iter_mut().filter(|keeper| !keeper.is_retired && !is_chosen(&keeper.name)) {
             // If it is gone, its connection for ends says so.
             keeper.is_retired = keeper.link.retire().is_ok();
         }
-        self.place.set(chosen);
+        let pids = self.keepers.iter().map(|keeper| keeper.link.welcome.pid).collect();
+        self.place.set(chosen, pids);
     }
 
     fn launch(&mut self, directory: &Directory) -> io::Result<()> {

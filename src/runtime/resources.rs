@@ -4,7 +4,7 @@
 //! of its own. So navigator moves into a group beside those of its runs when the first limit is needed:
 //!
 //! ```text
-//!  …/own group/navigator-INSTANCE.LIFE/navigator    navigator
+//!  …/own group/navigator-INSTANCE.LIFE/navigator    navigator and its keepers
 //!  …/own group/navigator-INSTANCE.LIFE/RUN.NAME     a run
 //! ```
 
@@ -37,14 +37,14 @@ fn limits(resources: &Resources) -> Vec<ResourceLimit> {
     memory.chain(cpu).chain(tasks).collect()
 }
 
-/// Limits the group of a run in which no process is yet.
+/// Limits the group of a run in which no process is yet. `own`: the pids of navigator and its keepers.
 ///
 /// # Errors
 /// The controllers can't be enabled here, or the kernel refuses a limit.
-pub(super) fn limit(leaf: &Path, resources: &Resources) -> io::Result<()> {
+pub(super) fn limit(leaf: &Path, resources: &Resources, own: &[u32]) -> io::Result<()> {
     for (controller, file, value) in limits(resources) {
         if !leaf.join(file).exists() {
-            enable(leaf, controller)?;
+            enable(leaf, controller, own)?;
         }
         fs::write(leaf.join(file), value).map_err(|error| about(file, &error))?;
     }
@@ -70,7 +70,7 @@ fn not_available(controllers: &str) -> String {
 }
 
 /// Enables a controller for the group of a run.
-fn enable(leaf: &Path, controller: &str) -> io::Result<()> {
+fn enable(leaf: &Path, controller: &str, own: &[u32]) -> io::Result<()> {
     // Several starts may need it at once.
     static ENABLING: Mutex<()> = Mutex::new(());
     let _one_by_one = ENABLING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -78,7 +78,7 @@ fn enable(leaf: &Path, controller: &str) -> io::Result<()> {
     for group in [groups.parent().unwrap_or(groups), groups] {
         let enable = || fs::write(group.join(CONTROLLERS), format!("+{controller}"));
         let enabled = match enable() {
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => move_inside(groups).and_then(|()| enable()),
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::BUSY) => move_inside(groups, own).and_then(|()| enable()),
             other => other,
         };
         enabled.map_err(|error| match Errno::from_io_error(&error) {
@@ -90,14 +90,14 @@ fn enable(leaf: &Path, controller: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves navigator into a group beside those of its runs.
-fn move_inside(groups: &Path) -> io::Result<()> {
+/// Moves navigator and its keepers into a group beside those of its runs.
+fn move_inside(groups: &Path, own: &[u32]) -> io::Result<()> {
     let inner = groups.join(INNER);
     match fs::create_dir(&inner) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    fs::write(inner.join("cgroup.procs"), std::process::id().to_string())
+    own.iter().try_for_each(|pid| fs::write(inner.join("cgroup.procs"), pid.to_string()))
 }
 
 /// Moves navigator back into the group above its groups, at the end, so that they can be removed.
@@ -153,7 +153,7 @@ mod tests {
         for file in ["memory.max", "memory.oom.group", "cpu.max", "pids.max"] {
             fs::write(leaf.join(file), "max").expect("a file can be written");
         }
-        limit(&leaf, &ALL).expect("every file is there");
+        limit(&leaf, &ALL, &[]).expect("every file is there");
         let written = |file: &str| fs::read_to_string(leaf.join(file)).expect("it was written");
         assert_eq!(written("memory.max"), "536870912");
         assert_eq!(written("memory.oom.group"), "1");
@@ -165,10 +165,20 @@ mod tests {
     #[test]
     fn controllers_are_enabled_in_both_groups_above() {
         let (own, leaf) = groups("enabled");
-        enable(&leaf, "memory").expect("both files can be written");
+        enable(&leaf, "memory", &[]).expect("both files can be written");
         for group in [&own, &own.join("navigator-a.b")] {
             assert_eq!(fs::read_to_string(group.join(CONTROLLERS)).expect("it was written"), "+memory");
         }
+        fs::remove_dir_all(own).expect("it can be removed");
+    }
+
+    #[test]
+    fn navigator_and_its_keepers_move_inside() {
+        let (own, _) = groups("inside");
+        let groups = own.join("navigator-a.b");
+        move_inside(&groups, &[7, 42]).expect("a file can be written");
+        // The kernel would take each; a file has the last.
+        assert_eq!(fs::read_to_string(groups.join(INNER).join("cgroup.procs")).expect("it was written"), "42");
         fs::remove_dir_all(own).expect("it can be removed");
     }
 

@@ -252,7 +252,9 @@ fn start_program(
     let group = request.leaf.as_ref().and_then(|leaf| leaf.make().inspect_err(log_missing_group).ok());
     if !exec.resources.is_unlimited() {
         let leaf = request.leaf.as_ref().filter(|_| group.is_some()).ok_or_else(|| io::Error::other("no control groups here"));
-        let _runs_anyway = leaf.and_then(|leaf| resources::limit(leaf.directory(), &exec.resources)).inspect_err(log_unlimited);
+        let _runs_anyway = leaf
+            .and_then(|leaf| resources::limit(leaf.directory(), &exec.resources, &context.place.parents()))
+            .inspect_err(log_unlimited);
     }
     let SpawnRequest { mark, slot, extras, after, .. } = request;
     let start = SpawnParameters { mark, slot, group: group.as_ref().map(AsFd::as_fd), extras, sockets, after };
