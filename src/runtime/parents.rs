@@ -136,7 +136,7 @@ impl Parents {
     /// # Errors
     /// Those of `waitid(2)`, which are bugs.
     pub(super) fn ended_adopted(&mut self) -> io::Result<Option<Ended>> {
-        let own = sys::ended_adopted()?;
+        let own = self.own(sys::ended_adopted)?;
         Ok(own.or_else(|| self.ask_until(KeeperLink::ended_adopted)))
     }
 
@@ -146,7 +146,7 @@ impl Parents {
     /// Those of `waitid(2)`, which are bugs.
     pub(super) fn ended_any(&mut self) -> io::Result<Option<Ended>> {
         self.has_new_children = false;
-        let own = sys::ended_child()?;
+        let own = self.own(sys::ended_child)?;
         Ok(own.or_else(|| self.ask_until(KeeperLink::ended_any)))
     }
 
@@ -178,6 +178,16 @@ impl Parents {
                 let _reaped = sys::wait_for(pid);
             }
             self.directory.iter().for_each(|directory| keeper::remove(directory, &name));
+        }
+    }
+
+    /// A child of ours that has ended. Keepers are no children that the caller knows: those that have ended are given up.
+    fn own(&mut self, ask: fn() -> io::Result<Option<Ended>>) -> io::Result<Option<Ended>> {
+        loop {
+            let ended = ask()?;
+            let is_it = |keeper: &UsedKeeper| keeper.is_child && ended.is_some_and(|ended| ended.pid == keeper.link.welcome.pid);
+            let Some(place) = self.keepers.iter().position(is_it) else { return Ok(ended) };
+            self.lose(place);
         }
     }
 
