@@ -4,7 +4,7 @@
 //! them over. A former keeper is that of a navigator that was killed: its processes stay its children, and it ends with the last
 //! of them.
 //!
-//! Whose child a process is doesn't matter to the caller. Nothing is reaped but by [`Parents::reap`], so a pid stays a child's own
+//! Which of them is a child's parent doesn't matter to the caller. Nothing is reaped but by [`Parents::reap`], so a pid stays a child's own
 //! until then.
 
 use super::child_maker::StartPlace;

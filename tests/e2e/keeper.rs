@@ -266,7 +266,8 @@ fn killed_at_any_moment_every_end_counts_once_and_is_known() {
     let mut logs = Vec::new();
     let mut navigator = site.command(["navigator.yml"]).start();
     let pids = STEADY.map(|name| navigator.started(name));
-    let mut both = 0;
+    // Kills that may hide how a process ended: of both, and of navigator after its keeper, since the processes were its own then.
+    let (mut hiding, mut is_keeper_lost) = (0, false);
     for _ in 0..kills() {
         let until = Instant::now() + Duration::from_millis(roll(400));
         while Instant::now() < until {
@@ -274,6 +275,7 @@ fn killed_at_any_moment_every_end_counts_once_and_is_known() {
         }
         match roll(10) {
             0..6 => {
+                hiding += usize::from(std::mem::take(&mut is_keeper_lost));
                 navigator.signal(Signal::KILL);
                 let ended = navigator.ended();
                 assert_eq!(ended.code, None, "{}", ended.description);
@@ -285,9 +287,11 @@ fn killed_at_any_moment_every_end_counts_once_and_is_known() {
                 if let Some(keeper) = current {
                     leftovers::send(&keeper, Signal::KILL);
                 }
+                is_keeper_lost = true;
             }
             _ => {
-                both += 1;
+                hiding += 1;
+                is_keeper_lost = false;
                 navigator.kill_with_keepers();
                 logs.push(navigator.ended().events());
                 navigator = next(&site).0;
@@ -314,8 +318,7 @@ fn killed_at_any_moment_every_end_counts_once_and_is_known() {
             .iter()
             .filter(|pid| said.get(**pid).is_none_or(|statuses| statuses.iter().any(|status| *status != code.to_string())));
         let wrong: Vec<String> = wrong.map(|pid| format!("{pid}: {:?}", said.get(*pid))).collect();
-        // What ended together with both can't be known on every kernel, and what was said last may be told again.
-        assert!(wrong.len() <= both, "{name}, seed {seed}: {wrong:?} of {}\n{}", ended_by_itself.len(), ended.description);
+        assert!(wrong.len() <= hiding, "{name}, seed {seed}: {wrong:?} of {}\n{}", ended_by_itself.len(), ended.description);
     }
-    report(&format!("{} kills, {both} of both, seed {seed}", kills()));
+    report(&format!("{} kills, {hiding} of them may hide an end, seed {seed}", kills()));
 }

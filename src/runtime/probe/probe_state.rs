@@ -58,6 +58,11 @@ impl ProbeState {
         self.replace_reported(None);
     }
 
+    /// Whether a reason why it isn't ready was reported since the check began.
+    pub(super) fn has_reported(&self) -> bool {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Waits until it is ready.
     pub(super) async fn until_ready(&self) {
         loop {

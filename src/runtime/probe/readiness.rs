@@ -65,7 +65,8 @@ pub(super) async fn by_descriptor(state: Arc<ProbeState>, pipe: OwnedFd, number:
 
 /// Readiness by notifications: only reports what is awaited; the receiver handles the notifications.
 pub(super) async fn by_notification(state: Arc<ProbeState>) {
-    if !state.is_ready() {
+    // A notification may have come first, and says more.
+    if !state.is_ready() && !state.has_reported() {
         state.unready("no `READY=1` received yet".to_owned()).await;
     }
 }

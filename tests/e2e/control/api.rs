@@ -2,7 +2,7 @@
 //! example of `docs/api.md` works.
 
 use crate::harness::socket::{Answer, ask, connect, instance, request};
-use crate::harness::{Signal, Site, client, servers};
+use crate::harness::{Repository, Signal, Site, client, servers};
 use boon::{Compiler, Schemas};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -142,6 +142,8 @@ fn every_answer_is_as_described() {
     asks("GET", "/v1/logs?name=nosuch", "", 404);
     asks("GET", "/v1/logs?name=silent", "", 409);
     asks("GET", "/v1/events?since=x", "", 400);
+    asks("GET", "/v1/history", "", 409);
+    asks("POST", "/v1/source", r#"{"order": "resume"}"#, 409);
     let (web, broken) = ("{\"names\": [\"web\"]}", "{\"names\": [\"broken\", \"web\"]}");
     for word in ["stop", "start", "restart"] {
         asks("POST", &format!("/v1/{word}"), web, 200);
@@ -172,10 +174,37 @@ fn every_answer_is_as_described() {
     asks("GET", "/v1/status", "", 200);
     let events = stream(&site, "/v1/events?since=0", "\"rejected\"");
     described.holds("GET", "/v1/events", &events);
-    // 403 takes another user, and 503 an end at the right moment: `ownership` and `orders` see to them.
-    described.is_complete_but_for(&[403, 503]);
     navigator.signal(Signal::TERM);
     navigator.exits(0);
+    answers_about_a_followed_repository(&mut described);
+    // 403 takes another user, and 503 an end at the right moment: `ownership` and `orders` see to them.
+    described.is_complete_but_for(&[403, 503]);
+}
+
+fn answers_about_a_followed_repository(described: &mut Description) {
+    let site = Site::new();
+    let repository = Repository::new(&site);
+    repository.push("first", &[("navigator.yml", "managed_processes:\n  - { name: web, command: sleep, args: [1h] }\n")]);
+    let navigator = site.start(&format!("source:\n  git: {{ url: {}, interval: 1h }}\n", repository.url()));
+    navigator.wait("the commit", |event| event.message == "Commit applied");
+    let mut asks = |method: &str, path: &str, body: &str, status: u16| {
+        let answer = ask(&site, method, path, body);
+        assert_eq!(answer.status, status, "{method} {path} {body}: {answer:?}");
+        described.holds(method, path, &answer);
+    };
+    asks("GET", "/v1/status", "", 200);
+    asks("GET", "/v1/plan?rev=main", "", 200);
+    asks("GET", "/v1/plan?rev=nosuch", "", 409);
+    asks("POST", "/v1/source", r#"{"order": "pin"}"#, 400);
+    asks("POST", "/v1/source", r#"{"order": "pin", "rev": "nosuch"}"#, 409);
+    asks("POST", "/v1/source", r#"{"order": "suspend", "seconds": 60, "reason": "a test"}"#, 200);
+    asks("POST", "/v1/source", r#"{"order": "resume"}"#, 200);
+    repository.push("second", &[("navigator.yml", "managed_processes: [{ name: web, comand: x }]\n")]);
+    asks("POST", "/v1/reload", "{}", 422);
+    asks("POST", "/v1/source", r#"{"order": "retry"}"#, 422);
+    asks("GET", "/v1/history", "", 200);
+    asks("GET", "/v1/status", "", 200);
+    navigator.ends();
 }
 
 #[test]

@@ -22,12 +22,12 @@ managed_processes:
   - { name: silent, command: sleep, args: [1h], output: null }
 ";
 
-/// Answers that are described, and that the tester would take for a refusal of a valid request: a file that is no configuration, and
-/// the end of a wait.
+/// Answers that are described, and that the tester would take for a refusal of a valid request: a file that is no configuration, a
+/// revision where no repository is followed, and the end of a wait.
 const SETTINGS: &str = r#"
 [[operations]]
 include-name = "GET /v1/plan"
-checks.positive_data_acceptance.expected-statuses = ["200", "422"]
+checks.positive_data_acceptance.expected-statuses = ["200", "409", "422"]
 
 [[operations]]
 include-name = "GET /v1/wait"
@@ -47,7 +47,7 @@ fn a_property_tester_finds_nothing() {
     command.args(["--config-file", "schemathesis.toml", "run", concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json")]);
     command.args(["--url", &url, "--max-examples", "20", "--request-timeout", "10", "--seed", "1", "--no-color"]);
     let report = client(command.current_dir(site.path("")));
-    assert!(report.contains("Tested: 11"), "{report}");
+    assert!(report.contains("Tested: 13"), "{report}");
     navigator.signal(Signal::TERM);
     navigator.exits(0);
 }
