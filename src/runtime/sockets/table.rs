@@ -142,7 +142,7 @@ impl SocketTable {
         } else {
             open.change(listener, &prepare()?.permissions).map_err(|failure| Unavailable::Refused(failure.in_words()))?;
         }
-        if open.restore(self.trust, &self.watch, true).map_err(|failure| Unavailable::Refused(failure.in_words()))? {
+        if open.restore(self.trust, &self.watch, &self.held, true).map_err(|failure| Unavailable::Refused(failure.in_words()))? {
             self.events.push(open.event(SocketChange::Restored));
         }
         open.to_pass()
@@ -216,7 +216,7 @@ impl SocketTable {
     }
 
     fn close_matching(&mut self, is_closed: &dyn Fn(&str, &OpenSocket) -> bool) -> bool {
-        let (mut has_closed, mut watches) = (false, Vec::new());
+        let (mut has_closed, mut watches, mut closed) = (false, Vec::new(), Vec::new());
         self.sockets.retain(|key, open| {
             let closes = is_closed(key, open);
             if closes {
@@ -226,9 +226,14 @@ impl SocketTable {
                 }
                 self.events.push(open.event(SocketChange::Closed));
                 has_closed = true;
+                closed.push(Arc::clone(&open.socket));
             }
             !closes
         });
+        // At once, so that the address is free.
+        for socket in closed {
+            release(&self.held, &socket);
+        }
         self.end_watches(&watches);
         has_closed
     }
@@ -244,7 +249,7 @@ impl SocketTable {
     /// if no process listens on that any more.
     pub(super) fn restore_all(&mut self, replaces: bool) {
         for open in self.sockets.values_mut() {
-            match open.restore(self.trust, &self.watch, replaces) {
+            match open.restore(self.trust, &self.watch, &self.held, replaces) {
                 Ok(false) => {}
                 Ok(true) => self.events.push(open.event(SocketChange::Restored)),
                 // The next start tries again, and reports it.
@@ -288,7 +293,7 @@ impl OpenSocket {
     }
 
     /// Makes it usable again if a program has removed its path or shut it down. Returns whether that was needed.
-    fn restore(&mut self, trust: Trust, watch: &PathWatch, replaces: bool) -> Result<bool, Failure> {
+    fn restore(&mut self, trust: Trust, watch: &PathWatch, held: &KeptSockets, replaces: bool) -> Result<bool, Failure> {
         let listens = listener::listens(&self.socket)?;
         if let Some(file) = &self.file {
             let is_lost = match file.put_back(replaces)? {
@@ -309,12 +314,20 @@ impl OpenSocket {
         }
         if !listens && let Address::Abstract(_) = self.address {
             // The name is free only once no process has the old socket. So ours is closed first, by assigning a placeholder.
+            release(held, &self.socket);
             self.socket = Arc::new(listener::stream_socket(AddressFamily::UNIX)?);
             self.socket = Arc::new(listener::open(&self.address, self.listener.backlog)?);
         } else if !listens {
             listener::begin(&*self.socket, self.listener.backlog)?;
         }
         Ok(!listens)
+    }
+}
+
+/// The keeper holds a socket no longer.
+fn release(held: &KeptSockets, socket: &OwnedFd) {
+    if let Ok(stat) = fstat(socket) {
+        held.release(stat.st_ino);
     }
 }
 

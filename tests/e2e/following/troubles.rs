@@ -43,6 +43,8 @@ fn a_damaged_clone_is_made_anew() {
     let navigator = site.start(&follows(&repository, ""));
     waits_for(&navigator, "Commit applied", &first);
     let mirror = data(&site).join("mirror.git");
+    // The last that a look does.
+    navigator.log().until("the commit is kept", || mirror.join("refs/navigator/floor").exists().then_some(()));
     let cut = |path: &Path| {
         let length = path.metadata().expect("it is there").len();
         fs::set_permissions(path, Permissions::from_mode(0o600)).expect("it is ours");
