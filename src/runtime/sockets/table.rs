@@ -216,7 +216,7 @@ impl SocketTable {
     }
 
     fn close_matching(&mut self, is_closed: &dyn Fn(&str, &OpenSocket) -> bool) -> bool {
-        let (mut has_closed, mut watches, mut closed) = (false, Vec::new(), Vec::new());
+        let (mut has_closed, mut watches, mut released) = (false, Vec::new(), Vec::new());
         self.sockets.retain(|key, open| {
             let closes = is_closed(key, open);
             if closes {
@@ -226,12 +226,12 @@ impl SocketTable {
                 }
                 self.events.push(open.event(SocketChange::Closed));
                 has_closed = true;
-                closed.push(Arc::clone(&open.socket));
+                released.push(Arc::clone(&open.socket));
             }
             !closes
         });
         // At once, so that the address is free.
-        for socket in closed {
+        for socket in released {
             release(&self.held, &socket);
         }
         self.end_watches(&watches);
