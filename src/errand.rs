@@ -23,8 +23,10 @@ pub struct Errand {
 pub struct ErrandOutcome {
     /// Why it failed, in words.
     pub end: Result<(), String>,
-    /// What it wrote to standard output and error, at most [`MAX_OUTPUT`] bytes.
+    /// What it wrote to standard output, at most [`MAX_OUTPUT`] bytes.
     pub output: Vec<u8>,
+    /// The same of standard error: a program that succeeds may write there, too.
+    pub errors: Vec<u8>,
 }
 
 /// How much of a program's output is kept, in bytes.

@@ -8,6 +8,7 @@ use crate::error_text::words;
 use reconcile::event::RunId;
 use reconcile::spec::{InheritEnv, Spec};
 use reconcile::text::Text;
+use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -23,15 +24,8 @@ impl Runtime {
     /// Runs a program and answers how it ended. It is killed if it takes too long.
     pub fn run_errand(&self, errand: Errand) {
         let Errand { command, variables, inherited, within, reply } = errand;
-        let output = match memfd_create("output", MemfdFlags::CLOEXEC).map(File::from) {
-            Ok(output) => output,
-            Err(error) => {
-                let _not_awaited = reply.send(failed(words(&error.into())));
-                return;
-            }
-        };
-        let written = match output.try_clone() {
-            Ok(written) => written,
+        let (output, errors) = match ErrandStream::new().and_then(|output| Ok((output, ErrandStream::new()?))) {
+            Ok(streams) => streams,
             Err(error) => {
                 let _not_awaited = reply.send(failed(words(&error)));
                 return;
@@ -44,13 +38,14 @@ impl Runtime {
         spec.exec.umask = Some(UMASK);
         let context = CommandContext { run: RunId(0), spec: Arc::new(spec), main_pid: None };
         let command: Vec<Text> = command.iter().map(|word| Text::plain(word)).collect();
-        let extras = SpawnExtras { output: Some(output.into()), ..SpawnExtras::default() };
+        let extras = SpawnExtras { output: Some(output.written), errors: Some(errors.written), ..SpawnExtras::default() };
+        let (output, errors) = (output.read, errors.read);
         let mut started = self.observers.commands.start(&context, Purpose::Check, &command, extras);
         tokio::spawn(async move {
             // It ends early only if navigator does.
             let end = started.outcome(within).await.unwrap_or_else(|| Err("navigator is shutting down".to_owned()));
-            let outcome = match read(written) {
-                Ok(output) => ErrandOutcome { end, output },
+            let outcome = match read(output).and_then(|output| Ok((output, read(errors)?))) {
+                Ok((output, errors)) => ErrandOutcome { end, output, errors },
                 Err(error) => failed(words(&error)),
             };
             let _not_awaited = reply.send(outcome);
@@ -58,8 +53,22 @@ impl Runtime {
     }
 }
 
+/// What a program writes, in memory.
+struct ErrandStream {
+    written: OwnedFd,
+    read: File,
+}
+
+impl ErrandStream {
+    fn new() -> io::Result<ErrandStream> {
+        let written = memfd_create("output", MemfdFlags::CLOEXEC)?;
+        let read = File::from(written.try_clone()?);
+        Ok(ErrandStream { written, read })
+    }
+}
+
 fn failed(why: String) -> ErrandOutcome {
-    ErrandOutcome { end: Err(why), output: Vec::new() }
+    ErrandOutcome { end: Err(why), output: Vec::new(), errors: Vec::new() }
 }
 
 fn read(mut written: File) -> io::Result<Vec<u8>> {

@@ -374,17 +374,22 @@ impl StdioFds {
     /// Prepares the child's output. Returns our ends of its pipes, or `None` if navigator doesn't read it.
     fn prepare(&mut self, output: &Output, extras: &SpawnExtras, identity: &Identity) -> Result<Option<[OwnedFd; 2]>, Refusal> {
         match (output, &extras.output) {
-            (_, Some(target)) => self.redirect_to(target, identity).map(|()| None).map_err(of_descriptors),
+            (_, Some(target)) => {
+                let errors = extras.errors.as_ref().unwrap_or(target);
+                self.redirect_to(target, errors, identity).map(|()| None).map_err(of_descriptors)
+            }
             (Output::Null, None) if extras.log_matcher.is_none() => Ok(None),
             (Output::Null | Output::Log | Output::Files(_), None) => self.pipes(identity).map(Some).map_err(of_descriptors),
         }
     }
 
-    fn redirect_to(&mut self, target: &OwnedFd, identity: &Identity) -> Result<(), Errno> {
+    fn redirect_to(&mut self, output: &OwnedFd, errors: &OwnedFd, identity: &Identity) -> Result<(), Errno> {
         let [_, out, err] = &mut self.0;
-        identity.own(target)?;
-        dup3(target, out, DupFlags::CLOEXEC)?;
-        dup3(target, err, DupFlags::CLOEXEC)
+        for (target, stream) in [(output, out), (errors, err)] {
+            identity.own(target)?;
+            dup3(target, stream, DupFlags::CLOEXEC)?;
+        }
+        Ok(())
     }
 
     /// The pipes belong to the process's user, so that it may open `/dev/stdout`.

@@ -20,6 +20,8 @@ pub(super) struct SpawnExtras {
     pub(super) descriptor: Option<(OwnedFd, u32)>,
     /// Where standard output and error go instead of the definition's `output`.
     pub(super) output: Option<OwnedFd>,
+    /// Where standard error goes instead of there.
+    pub(super) errors: Option<OwnedFd>,
     /// Reads its lines, wherever they go.
     pub(super) log_matcher: Option<Arc<LogMatcher>>,
 }

@@ -78,7 +78,7 @@ impl Git {
         self.run(&GitCall { arguments: &arguments, files: None, within }).map(drop)
     }
 
-    /// Runs a command. Returns what it wrote.
+    /// Runs a command. Returns what it wrote to standard output.
     ///
     /// # Errors
     /// Why it failed, for people.
@@ -94,13 +94,12 @@ impl Git {
         command.extend(call.arguments.iter().map(|argument| (*argument).to_owned()));
         let (reply, outcome) = oneshot::channel();
         self.host.run(Errand { command, variables, inherited: &INHERITED, within: call.within, reply });
-        let Ok(ErrandOutcome { end, output }) = outcome.blocking_recv() else {
+        let Ok(ErrandOutcome { end, output, errors }) = outcome.blocking_recv() else {
             return Err("navigator is shutting down".to_owned());
         };
-        let output = String::from_utf8_lossy(&output).into_owned();
         match end {
-            Ok(()) => Ok(output),
-            Err(why) => Err(self.without_users(&reason(&output, &why))),
+            Ok(()) => Ok(String::from_utf8_lossy(&output).into_owned()),
+            Err(why) => Err(self.without_users(&reason(&String::from_utf8_lossy(&errors), &why))),
         }
     }
 

@@ -93,12 +93,8 @@ impl Mirror {
 
     /// Whether a command failed because the clone is damaged.
     pub(super) fn is_damaged(&self, why: &str) -> bool {
-        DAMAGES.iter().any(|damage| why.contains(damage)) && self.check().is_err()
-    }
-
-    /// Whether everything that its refs need is there and whole. If not, why.
-    fn check(&self) -> Result<(), String> {
-        self.local(&["fsck", "--connectivity-only", "--no-dangling", "--no-progress"]).map(drop)
+        let check = ["fsck", "--connectivity-only", "--no-dangling", "--no-progress"];
+        DAMAGES.iter().any(|damage| why.contains(damage)) && self.local(&check).is_err()
     }
 
     fn refspecs(&self) -> Vec<String> {
@@ -188,10 +184,10 @@ impl Mirror {
         Ok(CommitInfo { id: commit.to_owned(), subject, author })
     }
 
-    /// Whether a commit descends from another. One that is not in a whole clone has no descendants.
+    /// Whether a commit descends from another. One that is not in the clone has no descendants.
     pub(super) fn descends(&self, commit: &str, from: &str) -> Result<bool, String> {
         if self.id(from).is_none() {
-            return self.check().map(|()| false);
+            return Ok(false);
         }
         // Nothing of the older one is missing in the newer one.
         let missing = self.local(&["rev-list", "--max-count=1", from, &format!("^{commit}")])?;
