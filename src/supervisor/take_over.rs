@@ -81,6 +81,11 @@ impl<P: Perform> Takeover<'_, P> {
     fn run(&mut self, orphan: &OrphanRun, run: Run) -> Run {
         let TakenOver { main, is_left, exit, problem } = self.ask(&orphan.key, &run);
         let Some(pid) = main else {
+            if is_left && !self.former.record.runs().any(|started| started.key == orphan.key) {
+                // Its program was executed, and navigator was killed before that was recorded: which process of it is the main one
+                // is not known, so none has ended.
+                return Run::left(run.id, run.spec, None, self.now);
+            }
             self.end(&run, exit, !is_left);
             return run;
         };

@@ -1,5 +1,6 @@
 //! The keeper: navigator is killed, or the keeper, or both, and no process, exit code or socket is lost.
 
+use crate::faults;
 use crate::harness::leftovers::Process;
 use crate::harness::{Navigator, Signal, Site, leftovers, ports, report, socket};
 use crate::taken_over::{kill, next, statuses};
@@ -234,6 +235,42 @@ fn a_keeper_of_a_later_protocol_or_none_at_all_is_refused_clearly() {
     refused("keeper.5");
     assert_eq!(shown(&site)["state"], json!("holding"));
     second.ends();
+}
+
+/// The record is slow, so navigator is killed after the exec of a program and before that is recorded.
+#[test]
+fn a_program_whose_start_was_not_recorded_any_more_is_started_anew_and_has_not_failed() {
+    let test = "keeper::a_program_whose_start_was_not_recorded_any_more_is_started_anew_and_has_not_failed";
+    if !faults::is_possible(test) {
+        return;
+    }
+    let site = Site::new();
+    let first = site.start("managed_processes: []\n");
+    first.wait("the configuration", |event| event.message == "Configuration loaded");
+    let record = socket::instance(&site).join("runs").display().to_string();
+    first.ends();
+    site.write(
+        "navigator.yml",
+        "managed_processes:\n  - { name: web, command: sh, args: [-c, 'echo $$$$ >>begun; exec sleep 3600'], restart: never }\n",
+    );
+    site.write("begun", "");
+    let trace = site.path("calls").display().to_string();
+    let slow = ["-D", "-f", "-b", "execve", "-qq", "-o", &trace, "-P", &record, "-e", "inject=write:delay_enter=400000"];
+    let second = site.command_through("strace", &slow, &["navigator.yml"]).start();
+    let begun = || site.read("begun").lines().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>();
+    let unrecorded = second.log().until("its program", || begun().first().copied());
+    let unrecorded = leftovers::process(unrecorded).expect("it runs");
+    assert_eq!(second.count("Process started", "web"), 0, "{}", second.log().describe());
+    kill(second);
+    let (third, _) = next(&site);
+    let started = third.started("web");
+    third.log().until("the second run", || (begun() == [unrecorded.pid, started]).then_some(()));
+    assert!(!leftovers::is_alive(&unrecorded));
+    assert_eq!(statuses(&site)["web"]["state"], json!("running"), "{}", third.log().describe());
+    let ended = third.ends();
+    let failed =
+        ended.events().iter().filter(|event| event.is("Process failed", "web") || event.is("Process crashed", "web")).count();
+    assert_eq!(failed, 0, "{}", ended.description);
 }
 
 /// How often the next test kills; `KILLS` asks for more.
