@@ -203,6 +203,15 @@ impl SocketLink {
     }
 }
 
+/// What a keeper keeps with a child.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeptWithChild<'a> {
+    /// Descriptors that it holds, too.
+    pub(crate) descriptors: &'a [OwnedFd],
+    /// It kills the child when navigator is killed.
+    pub(crate) ends_with_navigator: bool,
+}
+
 /// A connection for starts, for one thread.
 #[derive(Debug)]
 pub(crate) struct StartLink(OwnedFd);
@@ -225,7 +234,7 @@ impl StartLink {
         Ok(StartLink(link))
     }
 
-    /// Has the keeper start a program, and hold these descriptors. See [`crate::sys::clone::start`].
+    /// Has the keeper start a program. See [`crate::sys::clone::start`].
     ///
     /// # Errors
     /// See [`StartLinkError`].
@@ -233,10 +242,10 @@ impl StartLink {
         &self,
         child: &Child<'_>,
         slot: &Slot,
-        held: &[OwnedFd],
+        kept: KeptWithChild<'_>,
     ) -> Result<Result<StartedChild, CloneFailure>, StartLinkError> {
-        let order = ChildOrder::of(child, slot).ok_or(StartLinkError::NotAttempted)?;
-        let descriptors = ChildOrder::descriptors(child, held);
+        let order = ChildOrder::of(child, slot, kept.ends_with_navigator).ok_or(StartLinkError::NotAttempted)?;
+        let descriptors = ChildOrder::descriptors(child, kept.descriptors);
         if descriptors.len() > MAX_DESCRIPTORS {
             return Err(StartLinkError::NotAttempted);
         }

@@ -19,7 +19,7 @@ mod socket;
 mod starts;
 
 pub(crate) use launch::{KeeperProcess, is_keeper, launch, names, remove};
-pub(crate) use link::{KeeperLink, SocketLink, StartLink, StartLinkError, look};
+pub(crate) use link::{KeeperLink, KeptWithChild, SocketLink, StartLink, StartLinkError, look};
 pub(crate) use serve::main;
 pub(crate) use socket::LinkError;
 

@@ -15,6 +15,8 @@ use std::sync::Arc;
 /// those that the keeper holds.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ChildOrder {
+    /// It is killed when navigator is.
+    pub(super) ends_with_navigator: bool,
     /// Its place in the table of slots.
     slot: u32,
     after: Vec<u32>,
@@ -51,8 +53,9 @@ pub(super) enum StartAnswer {
 
 impl ChildOrder {
     /// `None`: only this process itself can make the start.
-    pub(super) fn of(child: &Child<'_>, slot: &Slot) -> Option<ChildOrder> {
+    pub(super) fn of(child: &Child<'_>, slot: &Slot, ends_with_navigator: bool) -> Option<ChildOrder> {
         Some(ChildOrder {
+            ends_with_navigator,
             slot: slot.place()?,
             after: child.after.iter().map(|before| before.place()).collect::<Option<_>>()?,
             programs: texts(child.programs),

@@ -11,7 +11,7 @@ use crate::sys::slot::{Slot, SlotTable};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{DupFlags, dup3, fcntl_dupfd_cloexec};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -33,8 +33,8 @@ struct StarterState {
     idle: usize,
     /// Starts in progress.
     in_progress: Vec<Arc<Slot>>,
-    /// Children that are not reaped.
-    made: HashSet<u32>,
+    /// Children that are not reaped; whether each is killed when navigator is.
+    made: HashMap<u32, bool>,
 }
 
 impl Starters {
@@ -91,13 +91,14 @@ impl Starters {
         reserve: &mut Reserve,
     ) -> io::Result<()> {
         let slot = order.slot(table).ok_or(io::ErrorKind::InvalidData)?;
+        let ends_with_navigator = order.ends_with_navigator;
         self.lock().in_progress.push(Arc::clone(&slot));
         let answer = self.start(&slot, table, order, descriptors, reserve);
         {
             let mut state = self.lock();
             state.in_progress.retain(|other| !Arc::ptr_eq(other, &slot));
             // It may have been reaped by now.
-            state.made.extend(slot.pid().filter(|&pid| sys::is_child(pid)));
+            state.made.extend(slot.pid().filter(|&pid| sys::is_child(pid)).map(|pid| (pid, ends_with_navigator)));
         }
         let (answer, pidfd) = answer.unwrap_or((StartAnswer::Refused, None));
         let beside: Vec<BorrowedFd<'_>> = pidfd.iter().map(AsFd::as_fd).collect();
@@ -153,12 +154,12 @@ impl Starters {
 
     /// The children that are not reaped.
     pub(super) fn made(&self) -> Vec<u32> {
-        self.lock().made.iter().copied().collect()
+        self.lock().made.keys().copied().collect()
     }
 
     /// Whether it has made this child.
     pub(super) fn has_made(&self, pid: u32) -> bool {
-        self.lock().made.contains(&pid)
+        self.lock().made.contains_key(&pid)
     }
 
     /// Reaps a child that has ended, if it is one of ours.
@@ -168,14 +169,20 @@ impl Starters {
         let _another_parents = sys::reap(pid);
     }
 
-    /// Ends the starts that wait for another one or hang in their exec: no navigator knows them any more.
+    /// Navigator is gone. Ends the starts that wait for another one or hang in their exec, of which no other navigator will know, and
+    /// the children that end with it.
     pub(super) fn cancel(&self) {
-        for slot in &self.lock().in_progress {
+        let state = self.lock();
+        for slot in &state.in_progress {
             slot.cancel();
             if let Some(pid) = slot.pid() {
                 // It may have ended; only this process reaps it, and not meanwhile.
                 let _has_ended = sys::signal_unreaped(pid.cast_signed(), libc::SIGKILL);
             }
+        }
+        for (pid, _) in state.made.iter().filter(|(_, ends_with_navigator)| **ends_with_navigator) {
+            // Each leads a process group of its own.
+            let _has_ended = sys::signal_unreaped(-pid.cast_signed(), libc::SIGKILL);
         }
     }
 

@@ -2,10 +2,9 @@
 
 use super::proc;
 use crate::access::Directory;
-use crate::keeper::{StartLink, StartLinkError};
+use crate::keeper::{KeptWithChild, StartLink, StartLinkError};
 use crate::sys::clone::{self, Child, CloneFailure, Stack, Stage, StartedChild};
 use crate::sys::slot::{Slot, SlotTable};
-use rustix::fd::OwnedFd;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,8 +18,8 @@ pub(super) struct StartPlace {
 
 #[derive(Debug, Default)]
 struct Keepers {
-    /// The name of the one that makes children, if there is one.
-    current: Option<String>,
+    /// The name and pid of the one that makes children, if there is one. A later one may have the same name.
+    current: Option<(String, u32)>,
     /// The pids of all.
     pids: Vec<u32>,
 }
@@ -35,8 +34,8 @@ impl StartPlace {
         Ok(StartPlace { shared, keepers: Mutex::default() })
     }
 
-    /// From now on, children are made by the keeper of this name, or by this process. `pids`: of all keepers.
-    pub(super) fn set(&self, current: Option<String>, pids: Vec<u32>) {
+    /// From now on, children are made by the keeper of this name and pid, or by this process. `pids`: of all keepers.
+    pub(super) fn set(&self, current: Option<(String, u32)>, pids: Vec<u32>) {
         *self.lock() = Keepers { current, pids };
     }
 
@@ -64,8 +63,8 @@ impl StartPlace {
 /// Makes children for one thread, one at a time.
 pub(super) struct ChildMaker {
     place: Arc<StartPlace>,
-    /// The connection to the keeper of this name.
-    link: Option<(String, StartLink)>,
+    /// The connection to the keeper of this pid.
+    link: Option<(u32, StartLink)>,
     stack: Stack,
 }
 
@@ -76,13 +75,18 @@ impl ChildMaker {
         Ok(ChildMaker { place, link: None, stack: Stack::new()? })
     }
 
-    /// Makes a child, see [`clone::start`]. `held`: descriptors that the keeper holds, too.
+    /// Makes a child, see [`clone::start`]. `kept`: what the keeper keeps with it.
     ///
     /// # Errors
     /// See [`CloneFailure`].
-    pub(super) fn start(&mut self, child: &Child<'_>, slot: &Slot, held: &[OwnedFd]) -> Result<StartedChild, CloneFailure> {
+    pub(super) fn start(
+        &mut self,
+        child: &Child<'_>,
+        slot: &Slot,
+        kept: KeptWithChild<'_>,
+    ) -> Result<StartedChild, CloneFailure> {
         if let Some(link) = self.link() {
-            match link.start(child, slot, held) {
+            match link.start(child, slot, kept) {
                 Ok(outcome) => return outcome,
                 Err(StartLinkError::NotAttempted) => {}
                 Err(StartLinkError::Lost) => {
@@ -108,10 +112,10 @@ impl ChildMaker {
     /// The connection to the keeper.
     fn link(&mut self) -> Option<&StartLink> {
         let (directory, table) = self.place.shared.as_ref()?;
-        let keeper = self.place.lock().current.clone()?;
-        if self.link.as_ref().is_none_or(|(name, _)| *name != keeper) {
+        let (name, keeper) = self.place.lock().current.clone()?;
+        if self.link.as_ref().is_none_or(|(pid, _)| *pid != keeper) {
             // If it was just lost, this process makes the child.
-            self.link = StartLink::open(directory, &keeper, table).ok().map(|link| (keeper, link));
+            self.link = StartLink::open(directory, &name, table).ok().map(|link| (keeper, link));
         }
         self.link.as_ref().map(|(_, link)| link)
     }

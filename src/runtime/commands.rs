@@ -124,7 +124,9 @@ impl Commands {
         let id = self.register(OpenCommand { run: context.run, purpose, status: None, done: Some(done) });
         let spec = Arc::new(command_spec(context, purpose, command));
         let (mark, slot, leaf) = self.shared.lock().register_start(id, &spec);
-        let extras = SpawnExtras { variables: [variables(context), extras.variables].concat(), ..extras };
+        let variables = [variables(context), extras.variables].concat();
+        // Nothing waits for the outcome of a check any more.
+        let extras = SpawnExtras { variables, ends_with_navigator: purpose == Purpose::Check, ..extras };
         self.spawners.submit(SpawnRequest { run: id, spec, mark, slot, leaf, extras, sockets: None, after: Vec::new() });
         self.shared.news.notify_one();
         StartedCommand { id, commands: self.clone(), ended }

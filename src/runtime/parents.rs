@@ -264,9 +264,9 @@ impl Parents {
         }
         let chosen = self.keepers.iter().rev().find(is_usable);
         self.status.set(chosen.map(|keeper| (keeper.link.welcome.pid, keeper.link.welcome.version.clone())));
-        let chosen = chosen.map(|keeper| keeper.name.clone());
-        let is_chosen = |name: &String| chosen.as_ref() == Some(name);
-        for keeper in self.keepers.iter_mut().filter(|keeper| !keeper.is_retired && !is_chosen(&keeper.name)) {
+        let chosen = chosen.map(|keeper| (keeper.name.clone(), keeper.link.welcome.pid));
+        let is_chosen = |pid| chosen.as_ref().is_some_and(|&(_, chosen)| chosen == pid);
+        for keeper in self.keepers.iter_mut().filter(|keeper| !keeper.is_retired && !is_chosen(keeper.link.welcome.pid)) {
             // If it is gone, its connection for ends says so.
             keeper.is_retired = keeper.link.retire().is_ok();
         }

@@ -11,6 +11,7 @@ use super::pipes;
 use super::refusal::{self, Attempt};
 use super::spawn_extras::SpawnExtras;
 use crate::access::identity::{Identity, IdentityError};
+use crate::keeper::KeptWithChild;
 use crate::sys;
 use crate::sys::clone::{self, Child, CloneFailure, SetLimit, Stage, StartedChild};
 use crate::sys::slot::Slot;
@@ -100,7 +101,11 @@ pub(super) fn spawn(
     let descriptors = PassedFds::of(start).map_err(|error| refuse(of_descriptors(error)))?;
     let passed = descriptors.placed();
     let child = Child { passed: &passed, ..image.child(exec, start, context, stdio) };
-    let started = maker.start(&child, start.slot, output.as_ref().map_or(&[], |read_ends| &read_ends[..]));
+    let kept = KeptWithChild {
+        descriptors: output.as_ref().map_or(&[], |read_ends| &read_ends[..]),
+        ends_with_navigator: start.extras.ends_with_navigator,
+    };
+    let started = maker.start(&child, start.slot, kept);
     // So that the streams end with the child.
     stdio.reset();
     match started {

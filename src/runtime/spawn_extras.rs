@@ -22,6 +22,8 @@ pub(super) struct SpawnExtras {
     pub(super) output: Option<OwnedFd>,
     /// Where standard error goes instead of there.
     pub(super) errors: Option<OwnedFd>,
+    /// With a keeper: it is killed when navigator is.
+    pub(super) ends_with_navigator: bool,
     /// Reads its lines, wherever they go.
     pub(super) log_matcher: Option<Arc<LogMatcher>>,
 }

@@ -237,6 +237,35 @@ fn a_keeper_of_a_later_protocol_or_none_at_all_is_refused_clearly() {
     second.ends();
 }
 
+#[test]
+fn a_probe_ends_with_navigator_and_its_process_goes_on() {
+    let site = Site::new();
+    let first = site.start(
+        "managed_processes:
+  - name: web
+    command: sleep
+    args: ['3600']
+    output: null
+    ready: { exec: [sh, -c, 'sleep 3601 & echo $$$$ $! >probe; wait'], timeout: 1m, deadline: 5m }
+",
+    );
+    let web = leftovers::process(first.started("web")).expect("it runs");
+    let probe = first.log().until("both processes of the probe", || {
+        let text = std::fs::read_to_string(site.path("probe")).unwrap_or_default();
+        let found: Vec<Process> = text.split_whitespace().filter_map(|pid| leftovers::process(pid.parse().ok()?)).collect();
+        (found.len() == 2).then_some(found)
+    });
+    let log = first.log().describe();
+    kill(first);
+    let until = Instant::now() + Duration::from_secs(30);
+    while probe.iter().any(leftovers::is_alive) {
+        assert!(Instant::now() < until, "the probe goes on\n{log}");
+        std::thread::yield_now();
+    }
+    assert!(leftovers::is_alive(&web));
+    next(&site).0.ends();
+}
+
 /// The record is slow, so navigator is killed after the exec of a program and before that is recorded.
 #[test]
 fn a_program_whose_start_was_not_recorded_any_more_is_started_anew_and_has_not_failed() {

@@ -2,6 +2,7 @@
 
 use super::commit_files::{CommitFiles, CommitInForce, KnownFiles};
 use super::mirror::Mirror;
+use super::removal::remove;
 use crate::error_text::words;
 use crate::ledger::{DataDir, Ledger};
 use rustix::fs::syncfs;
@@ -188,17 +189,4 @@ pub fn in_force_at_start(data: &DataDir, in_force: &CommitInForce) -> Result<(),
 fn working_directories() -> Vec<PathBuf> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes.filter_map(|process| fs::read_link(process.path().join("cwd")).ok()).collect()
-}
-
-/// Removes a file or a directory with everything in it; a missing one is no error.
-fn remove(path: &Path) -> io::Result<()> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(stat) if stat.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
 }

@@ -1,6 +1,7 @@
 //! The clone of the repository: bare, and used by this navigator alone.
 
 use super::command::{Git, GitCall};
+use super::removal::remove;
 use crate::config::{GitReference, GitSource, matches};
 use crate::ledger::CommitInfo;
 use std::fs;
@@ -74,9 +75,7 @@ impl Mirror {
     /// Why that failed, for people.
     pub(super) fn make(&self) -> Result<(), String> {
         let failed = |error: io::Error| format!("failed to make `{}`: {error}", self.path.display());
-        if self.path.exists() {
-            fs::remove_dir_all(&self.path).map_err(failed)?;
-        }
+        remove(&self.path).map_err(failed)?;
         // Other users must not read it.
         let mut builder = fs::DirBuilder::new();
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700).create(&self.path).map_err(failed)?;
@@ -252,7 +251,7 @@ fn remove_leftovers(mirror: &Path) -> io::Result<()> {
         let name = name.to_string_lossy();
         if name.starts_with("tmp_objdir") || name.starts_with("incoming-") {
             // Objects are fetched into a directory of their own first.
-            fs::remove_dir_all(entry.path())?;
+            remove(&entry.path())?;
         } else if name.len() == 2 {
             remove_in(&entry.path(), |name| name.starts_with("tmp_obj"))?;
         }
@@ -263,7 +262,7 @@ fn remove_leftovers(mirror: &Path) -> io::Result<()> {
 fn remove_in(directory: &Path, is_leftover: impl Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if is_leftover(&entry.file_name().to_string_lossy()) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            fs::remove_file(entry.path())?;
+            remove(&entry.path())?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ mod follow;
 mod look;
 mod mirror;
 mod orders;
+mod removal;
 mod report;
 mod setup;
 mod thread;

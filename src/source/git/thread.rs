@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+/// How soon to try a data directory again: a command of a navigator that was killed may use it for a moment.
+const DATA_RETRY: Duration = Duration::from_millis(500);
 /// The longest time between two looks after failures.
 const MAX_BACKOFF: Duration = Duration::from_mins(10);
 
@@ -158,7 +160,7 @@ impl FollowThread {
             }
             self.failures += 1;
             self.looks += 1;
-            let delay = delay(&unopened.source, self.failures, self.looks);
+            let delay = delay(&unopened.source, DATA_RETRY, self.failures, self.looks);
             self.next = Some(Instant::now() + delay);
             unopened.next_at = Timestamp::now().checked_add(delay).ok();
             unopened.message = Some(message.clone());
@@ -204,7 +206,7 @@ impl FollowThread {
             self.failures = 0;
         }
         self.looks += 1;
-        let delay = delay(&following.source, self.failures, self.looks);
+        let delay = delay(&following.source, following.source.git.interval, self.failures, self.looks);
         self.next = Some(Instant::now() + delay);
         following.seen.next_at = Timestamp::now().checked_add(delay).ok();
         self.report();
@@ -257,8 +259,7 @@ impl Following {
 }
 
 /// The time until the next look. Hosts have different phases, and failures make it longer.
-fn delay(source: &HostSource, failures: u32, looks: u64) -> Duration {
-    let interval = source.git.interval;
+fn delay(source: &HostSource, interval: Duration, failures: u32, looks: u64) -> Duration {
     let backoff = interval.saturating_mul(1 << failures.min(10)).min(MAX_BACKOFF.max(interval));
     let phase = fnv1a(format!("{} {looks}", source.host).as_bytes()) % 2001;
     // From nine tenths to eleven tenths.
