@@ -7,10 +7,13 @@
 mod advice;
 mod effective;
 mod fixtures;
+#[path = "support/mutation.rs"]
+mod mutation;
 mod schema;
 mod secrets;
 
 use fixtures::{describe_annotated, describe_loaded, environment, over_disk, paths, settle, unannotated};
+use mutation::{Random, mutate};
 use navigator::config::{Disk, Environment, load, render_all};
 use navigator::terminal::TerminalStyle;
 use std::path::Path;
@@ -120,32 +123,6 @@ fn no_mutation_of_a_configuration_panics_or_takes_long() {
     }
 }
 
-const TYPED: &[u8] = b"\n\t -:{}[]&*!|>'\"%@`#,?$~0aZ\0\xff";
-
-/// Changes a text as typing, pasting or a broken disk would.
-fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
-    let at = random.below(bytes.len() + 1);
-    let end = (at + random.below(20)).min(bytes.len());
-    match random.below(5) {
-        0 => drop(bytes.drain(at..end)),
-        1 => bytes.insert(at, TYPED[random.below(TYPED.len())]),
-        2 => {
-            let part = bytes[at..end].to_vec();
-            bytes.splice(at..at, part);
-        }
-        3 if !bytes.is_empty() => {
-            let at = at.min(bytes.len() - 1);
-            bytes[at] ^= 1 << random.below(8);
-        }
-        _ => {
-            let other = &seeds[random.below(seeds.len())];
-            let from = random.below(other.len() + 1);
-            let part = other[from..(from + 40).min(other.len())].to_vec();
-            bytes.splice(at..end, part);
-        }
-    }
-}
-
 fn load_in_time(path: &Path, bytes: Vec<u8>) {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let start = Instant::now();
@@ -154,16 +131,4 @@ fn load_in_time(path: &Path, bytes: Vec<u8>) {
         assert!(!render_all(&rejected.diagnostics, rejected.omitted, TerminalStyle { color: true, width: Some(60) }).is_empty());
     }
     assert!(start.elapsed() < Duration::from_secs(5), "took {:?}:\n{text}", start.elapsed());
-}
-
-/// A small deterministic generator (xorshift), so that failures can be reproduced.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % end as u64).expect("a remainder fits")
-    }
 }

@@ -3,8 +3,11 @@
 
 #[path = "support/golden.rs"]
 mod golden;
+#[path = "support/mutation.rs"]
+mod mutation;
 
 use golden::settle;
+use mutation::{Random, mutate};
 use navigator::config::{Disk, Environment, load, render_all};
 use navigator::import::{ImportRequest, Imported, Kind, import};
 use navigator::terminal::TerminalStyle;
@@ -110,12 +113,13 @@ fn rubbish_is_refused_and_never_panics() {
         .filter(|(name, _)| !name.contains("config."))
         .collect();
     assert!(seeds.len() >= 60);
+    let contents: Vec<&[u8]> = seeds.iter().map(|(_, seed)| seed.as_slice()).collect();
     let (mut made, mut refused) = (0, 0);
     for (name, seed) in &seeds {
         for _ in 0..rounds {
             let mut bytes = seed.clone();
             for _ in 0..=random.below(4) {
-                mutate(&mut bytes, &seeds, &mut random);
+                mutate(&mut bytes, &contents, &mut random);
             }
             let path = directory.join(name);
             fs::write(&path, &bytes).expect("a file can be written");
@@ -172,40 +176,6 @@ fn the_largest_files_are_read_in_bounded_time() {
         assert!(said.len() < 256 << 10, "{name}: {} bytes are said", said.len());
     }
     fs::remove_dir_all(&directory).expect("the directory is ours");
-}
-
-const TYPED: &[u8] = b"\n\t -:{}[]&*!|>'\"%@`#,?$~0aZ\0\xff=()\\";
-
-/// Changes a text as typing, pasting or a broken disk would.
-fn mutate(bytes: &mut Vec<u8>, seeds: &[(String, Vec<u8>)], random: &mut Random) {
-    let at = random.below(bytes.len() + 1);
-    let end = (at + random.below(20)).min(bytes.len());
-    match random.below(4) {
-        0 => drop(bytes.drain(at..end)),
-        1 => bytes.insert(at, TYPED[random.below(TYPED.len())]),
-        2 => {
-            let part = bytes[at..end].to_vec();
-            bytes.splice(at..at, part);
-        }
-        _ => {
-            let (_, other) = &seeds[random.below(seeds.len())];
-            let from = random.below(other.len() + 1);
-            let part = other[from..(from + 40).min(other.len())].to_vec();
-            bytes.splice(at..end, part);
-        }
-    }
-}
-
-/// A small generator of numbers (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(end.max(1)).expect("it fits")).expect("it fits")
-    }
 }
 
 /// The guide shows what `navigator import` makes. `UPDATE_FIXTURES=1` writes it there.

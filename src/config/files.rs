@@ -49,6 +49,23 @@ impl Files for InPlace<'_> {
     }
 }
 
+/// A file system in which one file has this text.
+pub(crate) struct WithText<'f> {
+    pub(crate) files: &'f dyn Files,
+    pub(crate) place: &'f Path,
+    pub(crate) text: &'f str,
+}
+
+impl Files for WithText<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path == self.place { Ok(self.text.as_bytes().to_vec()) } else { self.files.read(path) }
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        self.files.list(directory)
+    }
+}
+
 /// The real file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disk;

@@ -73,6 +73,7 @@ pub use diagnostic::{Diagnostic, Excerpt, Label, Severity};
 pub(crate) use dotenv::variables as dotenv_variables;
 pub use effective::{Effective, EffectiveError, EffectiveRequest, Notation, effective};
 pub use environment::Environment;
+pub(crate) use files::WithText;
 pub use files::{CHUNK, Disk, Files, MAX_BYTES};
 pub use followed::{FollowedFile, load_followed};
 pub(crate) use foreign::{Translated, reason, translate};

@@ -7,10 +7,7 @@ use super::{ImportError, ImportRequest, Imported, Kind};
 use super::{
     circus, compose, document, pebble, pm2, process_compose, procfile, recognize, report, s6, supervisord, systemd, web_server,
 };
-use crate::config::{Environment, Files, MAX_BYTES, load};
-use std::ffi::OsString;
-use std::io;
-use std::path::Path;
+use crate::config::{Environment, WithText, load};
 
 /// Imports files.
 ///
@@ -31,7 +28,7 @@ pub fn import(request: ImportRequest<'_>, environment: &Environment) -> Result<I
     let count = stack.processes.len();
     let header = format!("Imported from {shown} ({}) by `navigator import`. See docs/migrating.md.", kind.title());
     let text = document::written(stack, &header).map_err(|reason| ImportError::Invalid { place: shown.to_owned(), reason })?;
-    let overlay = WithResult { out: &out, text: &text, files };
+    let overlay = WithText { files, place: &out, text: &text };
     if let Err(rejected) = load(&out, &overlay, &environment.clone().elsewhere()) {
         let reason = format!("the result is not valid, which is a mistake of `navigator import`: {}", rejected.summary());
         return Err(ImportError::Invalid { place: shown.to_owned(), reason });
@@ -52,26 +49,5 @@ fn read(kind: Kind, context: &ImportContext<'_>, sources: &[ForeignFile], stack:
         Kind::Procfile => procfile::read(context, sources, stack),
         Kind::Supervisord => supervisord::read(context, sources, stack),
         Kind::Systemd => systemd::read(context, sources, stack),
-    }
-}
-
-/// Files with the result in its place.
-struct WithResult<'i> {
-    out: &'i Path,
-    text: &'i str,
-    files: &'i dyn Files,
-}
-
-impl Files for WithResult<'_> {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        match path == self.out {
-            true if self.text.len() as u64 > MAX_BYTES => Err(io::ErrorKind::FileTooLarge.into()),
-            true => Ok(self.text.as_bytes().to_vec()),
-            false => self.files.read(path),
-        }
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        self.files.list(directory)
     }
 }

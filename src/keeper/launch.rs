@@ -3,10 +3,10 @@
 use super::socket::listener;
 use super::{ARGUMENT, LISTENER, NAME};
 use crate::access::Directory;
+use crate::sys::child_stdio::ChildStdio;
 use crate::sys::clone::{self, Child, CloneFailure, Stack, StartedChild};
 use crate::sys::slot::Slot;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
 use std::ffi::OsString;
 use std::io;
 
@@ -62,19 +62,17 @@ pub(crate) fn launch(directory: &Directory) -> io::Result<KeeperProcess> {
 }
 
 fn execute(listener: &OwnedFd) -> io::Result<u32> {
-    let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    let stdio = [null()?, null()?, null()?];
-    let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    rustix::process::umask(umask);
+    let stdio = ChildStdio::new()?;
     let child = Child {
         programs: &[c"/proc/self/exe".to_owned()],
         arguments: &[NAME.to_owned(), std::ffi::CString::new(ARGUMENT)?],
         environment: &[],
         pid_variables: &[],
-        stdio: stdio.each_ref().map(AsFd::as_fd),
+        stdio: stdio.each(),
         oom_score_adj: None,
         limits: &[],
-        umask: umask.bits(),
+        // Each child of its gets its own.
+        umask: 0o077,
         nice: None,
         groups: None,
         group: None,

@@ -14,22 +14,25 @@ use std::mem::MaybeUninit;
 /// The most descriptors in one message. The kernel allows 253 (`unix(7)`).
 pub(super) const MAX_DESCRIPTORS: usize = 250;
 
+/// The size of the length before a message, in bytes.
+const LENGTH: usize = size_of::<u32>();
+
 /// Sends a message.
 ///
 /// # Errors
 /// Those of `sendmsg(2)`; `EPIPE` if the other side is gone.
 pub(super) fn send_message(link: &OwnedFd, message: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let body = serde_json::to_vec(message)?;
-    let length = u32::try_from(body.len()).map_err(|_| io::ErrorKind::InvalidInput)?.to_le_bytes();
+    let mut whole = vec![0; LENGTH];
+    serde_json::to_writer(&mut whole, message)?;
+    let length = u32::try_from(whole.len() - LENGTH).map_err(|_| io::ErrorKind::InvalidInput)?;
+    whole[..LENGTH].copy_from_slice(&length.to_le_bytes());
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut beside = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let parts = [IoSlice::new(&length), IoSlice::new(&body)];
-    let sent = retry(|| sendmsg(link, &parts, &mut beside, SendFlags::NOSIGNAL))?;
     // The descriptors go with the first byte.
-    let whole = [&length[..], &body].concat();
+    let sent = retry(|| sendmsg(link, &[IoSlice::new(&whole)], &mut beside, SendFlags::NOSIGNAL))?;
     let mut rest = &whole[sent..];
     while !rest.is_empty() {
         let sent = retry(|| send(link, rest, SendFlags::NOSIGNAL))?;
@@ -43,7 +46,7 @@ pub(super) fn send_message(link: &OwnedFd, message: &impl Serialize, descriptors
 /// # Errors
 /// Those of `recvmsg(2)`, or what came is no such message. `EMFILE`: there is no room for its descriptors.
 pub(super) fn receive_message<T: DeserializeOwned>(link: &OwnedFd) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-    let mut length = [0; 4];
+    let mut length = [0; LENGTH];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut beside = RecvAncillaryBuffer::new(&mut space);
     let received = retry(|| recvmsg(link, &mut [IoSliceMut::new(&mut length)], &mut beside, RecvFlags::CMSG_CLOEXEC))?;

@@ -6,11 +6,11 @@ use super::held::HeldDescriptors;
 use super::message::{receive_message, send_message};
 use super::order::{ChildOrder, StartAnswer};
 use crate::sys;
+use crate::sys::child_stdio::ChildStdio;
 use crate::sys::clone::{self, CloneFailure, Stack, StartedChild};
 use crate::sys::slot::{Slot, SlotTable};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::{DupFlags, dup3, fcntl_dupfd_cloexec};
+use rustix::io::fcntl_dupfd_cloexec;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -126,19 +126,12 @@ impl Starters {
             *descriptor = fcntl_dupfd_cloexec(&*descriptor, above).ok()?;
         }
         let Reserve { stack, stdio } = reserve;
-        let [null, out, err] = stdio;
-        let placed = descriptors.iter().zip([&mut *out, &mut *err]).try_for_each(|(from, to)| dup3(from, to, DupFlags::CLOEXEC));
+        let placed = stdio.place(&descriptors[0], &descriptors[1]);
         // The child's copies are the only ones then, so that a stream ends with it.
         drop(descriptors);
-        let started = placed.ok().and_then(|()| {
-            let stdio = [null.as_fd(), out.as_fd(), err.as_fd()];
-            order.with_child(table, stdio, &beside, |child| clone::start(child, stack, slot))
-        });
-        for descriptor in [out, err] {
-            if dup3(&*null, &mut *descriptor, DupFlags::CLOEXEC).is_err() {
-                *descriptor = null.try_clone().ok()?;
-            }
-        }
+        let started =
+            placed.ok().and_then(|()| order.with_child(table, stdio.each(), &beside, |child| clone::start(child, stack, slot)));
+        stdio.reset();
         let started = started?;
         if started.is_ok() {
             for descriptor in held {
@@ -195,13 +188,11 @@ impl Starters {
 /// What a thread needs for one child at a time.
 struct Reserve {
     stack: Stack,
-    /// Descriptors with low numbers: the child copies only those up to them.
-    stdio: [OwnedFd; 3],
+    stdio: ChildStdio,
 }
 
 impl Reserve {
     fn new() -> io::Result<Reserve> {
-        let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-        Ok(Reserve { stack: Stack::new()?, stdio: [null()?, null()?, null()?] })
+        Ok(Reserve { stack: Stack::new()?, stdio: ChildStdio::new()? })
     }
 }

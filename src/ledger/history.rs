@@ -43,7 +43,8 @@ impl Attempted {
     /// # Errors
     /// It can't be written.
     pub fn write(&self, data: &DataDir) -> io::Result<()> {
-        let known = Attempted::lines(data)?;
+        let content = Attempted::content(data)?;
+        let known: Vec<&[u8]> = lines(&content).collect();
         let line = line_of(&serde_json::to_vec(self)?);
         if known.len() >= 2 * MAX_HISTORY {
             let kept = known[known.len() - MAX_HISTORY..].iter().flat_map(|text| line_of(text));
@@ -52,7 +53,7 @@ impl Attempted {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND;
         let mut file = File::from(data.directory().open_entry(FILE, flags, Mode::RUSR | Mode::WUSR)?);
         // A line that was cut short must not swallow this one.
-        let begins = if data.directory().read(FILE)?.last().is_none_or(|last| *last == b'\n') { &b""[..] } else { b"\n" };
+        let begins = if content.last().is_none_or(|last| *last == b'\n') { &b""[..] } else { b"\n" };
         file.write_all(&[begins, &line].concat())?;
         file.sync_all()
     }
@@ -62,15 +63,19 @@ impl Attempted {
     /// # Errors
     /// It can't be read.
     pub fn all(data: &DataDir) -> io::Result<Vec<Attempted>> {
-        let lines = Attempted::lines(data)?;
-        Ok(lines.iter().rev().take(MAX_HISTORY).filter_map(|text| serde_json::from_slice(text).ok()).collect())
+        let content = Attempted::content(data)?;
+        let known: Vec<&[u8]> = lines(&content).collect();
+        Ok(known.iter().rev().take(MAX_HISTORY).filter_map(|text| serde_json::from_slice(text).ok()).collect())
     }
 
-    fn lines(data: &DataDir) -> io::Result<Vec<Vec<u8>>> {
-        let content = match data.directory().read(FILE) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            content => content?,
-        };
-        Ok(content.split(|byte| *byte == b'\n').filter_map(checked_line).map(<[u8]>::to_vec).collect())
+    fn content(data: &DataDir) -> io::Result<Vec<u8>> {
+        match data.directory().read(FILE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            content => content,
+        }
     }
+}
+
+fn lines(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    content.split(|byte| *byte == b'\n').filter_map(checked_line)
 }

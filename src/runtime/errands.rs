@@ -13,9 +13,10 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The name of these programs, in their control groups and marks.
-const NAME: &str = "navigator";
+pub(super) const NAME: &str = "navigator";
 
 /// The file mode creation mask of these programs: other users may read what they make, unless a directory keeps them out.
 const UMASK: u32 = 0o022;
@@ -36,19 +37,32 @@ impl Runtime {
         spec.exec.inherit_env = InheritEnv::Only(names);
         spec.exec.env = variables.iter().map(|(name, value)| ((*name).into(), Text::plain(value))).collect();
         spec.exec.umask = Some(UMASK);
-        let context = CommandContext { run: RunId(0), spec: Arc::new(spec), main_pid: None };
         let command: Vec<Text> = command.iter().map(|word| Text::plain(word)).collect();
         let extras = SpawnExtras { output: Some(output.written), errors: Some(errors.written), ..SpawnExtras::default() };
         let (output, errors) = (output.read, errors.read);
-        let mut started = self.observers.commands.start(&context, Purpose::Check, &command, extras);
-        tokio::spawn(async move {
-            // It ends early only if navigator does.
-            let end = started.outcome(within).await.unwrap_or_else(|| Err("navigator is shutting down".to_owned()));
+        self.run_beside(spec, &command, extras, within, move |end| {
             let outcome = match read(output).and_then(|output| Ok((output, read(errors)?))) {
                 Ok((output, errors)) => ErrandOutcome { end, output, errors },
                 Err(error) => failed(words(&error)),
             };
             let _not_awaited = reply.send(outcome);
+        });
+    }
+
+    /// Runs a program that belongs to no run, and calls `done` with how it ended. It is killed if it takes too long.
+    pub(super) fn run_beside(
+        &self,
+        spec: Spec,
+        command: &[Text],
+        extras: SpawnExtras,
+        within: Duration,
+        done: impl FnOnce(Result<(), String>) + Send + 'static,
+    ) {
+        let context = CommandContext { run: RunId(0), spec: Arc::new(spec), main_pid: None };
+        let mut started = self.observers.commands.start(&context, Purpose::Check, command, extras);
+        tokio::spawn(async move {
+            // It ends early only if navigator does.
+            done(started.outcome(within).await.unwrap_or_else(|| Err("navigator is shutting down".to_owned())));
         });
     }
 }

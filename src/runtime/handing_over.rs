@@ -1,11 +1,10 @@
 //! What the runtime does while another program takes over this process, or is tried out before that.
 
 use super::Runtime;
-use super::commands::{CommandContext, Purpose};
+use super::errands::NAME;
 use super::output::{OutputHistory, PausedReader, flush_deferred_log};
 use super::spawn_extras::SpawnExtras;
 use crate::handover::{BegunLine, HandedOutput, InheritedDescriptors};
-use reconcile::event::RunId;
 use reconcile::human_duration::HumanDuration;
 use reconcile::spec::Spec;
 use reconcile::text::{Name, Text};
@@ -15,9 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
-
-/// The name of the process that tries a program out, in its control group and mark.
-const TRIAL: &str = "navigator";
 
 /// What another program in this process has handed over.
 #[derive(Debug, Default)]
@@ -86,15 +82,9 @@ impl Runtime {
         within: Duration,
         reply: oneshot::Sender<Result<(), String>>,
     ) {
-        let spec = Arc::new(Spec::new(TRIAL, TRIAL));
-        let context = CommandContext { run: RunId(0), spec, main_pid: None };
         let words = [program.to_string_lossy().into_owned()].into_iter().chain(arguments.iter().cloned());
         let command: Vec<Text> = words.map(|word| Text::plain(&word)).collect();
-        let mut started = self.observers.commands.start(&context, Purpose::Check, &command, SpawnExtras::default());
-        tokio::spawn(async move {
-            // It ends early only if navigator does.
-            let outcome = started.outcome(within).await.unwrap_or_else(|| Err("navigator is shutting down".to_owned()));
-            let _not_awaited = reply.send(outcome);
-        });
+        let answer = move |end| drop(reply.send(end));
+        self.run_beside(Spec::new(NAME, NAME), &command, SpawnExtras::default(), within, answer);
     }
 }

@@ -13,6 +13,7 @@ use super::spawn_extras::SpawnExtras;
 use crate::access::identity::{Identity, IdentityError};
 use crate::keeper::KeptWithChild;
 use crate::sys;
+use crate::sys::child_stdio::ChildStdio;
 use crate::sys::clone::{self, Child, CloneFailure, SetLimit, Stage, StartedChild};
 use crate::sys::slot::Slot;
 use reconcile::event::Refusal;
@@ -20,8 +21,7 @@ use reconcile::socket::Listener;
 use reconcile::spec::{Exec, InheritEnv, Limit, Output};
 use reconcile::text::Text;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
-use rustix::io::{DupFlags, Errno, dup3, fcntl_dupfd_cloexec};
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, OsStr};
@@ -97,7 +97,8 @@ pub(super) fn spawn(
         image.attempt.identity.set_owner(socket).map_err(|error| refuse(refusal::of_socket(exec, &error)))?;
     }
     let SpawnSlot { maker, stdio } = slot;
-    let output = stdio.prepare(&exec.output, start.extras, &image.attempt.identity).map_err(refuse)?;
+    let output = prepare(stdio, &exec.output, start.extras, &image.attempt.identity);
+    let output = output.map_err(|error| refuse(of_descriptors(error)))?;
     let descriptors = PassedFds::of(start).map_err(|error| refuse(of_descriptors(error)))?;
     let passed = descriptors.placed();
     let child = Child { passed: &passed, ..image.child(exec, start, context, stdio) };
@@ -224,14 +225,14 @@ impl ExecImage<'_> {
         exec: &Exec,
         start: &'a SpawnParameters<'_>,
         context: &SpawnContext<'_>,
-        stdio: &'a StdioFds,
+        stdio: &'a ChildStdio,
     ) -> Child<'a> {
         Child {
             programs: &self.attempt.programs,
             arguments: &self.arguments,
             environment: &self.environment,
             pid_variables: &start.extras.pid_variables,
-            stdio: stdio.0.each_ref().map(AsFd::as_fd),
+            stdio: stdio.each(),
             oom_score_adj: self.oom_score_adj.as_deref(),
             limits: &self.limits,
             umask: exec.umask.unwrap_or(context.launcher.umask),
@@ -355,69 +356,40 @@ fn resource(name: &str) -> Option<u32> {
 /// What one child at a time needs, reused for the next.
 pub(super) struct SpawnSlot {
     maker: ChildMaker,
-    stdio: StdioFds,
+    stdio: ChildStdio,
 }
 
 impl SpawnSlot {
     /// # Errors
     /// No memory, no descriptor, or no `/dev/null`.
     pub(super) fn new(place: Arc<StartPlace>) -> io::Result<SpawnSlot> {
-        Ok(SpawnSlot { maker: ChildMaker::new(place)?, stdio: StdioFds::new()? })
+        Ok(SpawnSlot { maker: ChildMaker::new(place)?, stdio: ChildStdio::new()? })
     }
 }
 
-/// The standard input, output and error of the next child, and `/dev/null` between starts. They are opened early, so that their
-/// numbers are low: the child copies only descriptors up to them.
-struct StdioFds([OwnedFd; 3]);
-
-impl StdioFds {
-    fn new() -> io::Result<StdioFds> {
-        let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-        Ok(StdioFds([null()?, null()?, null()?]))
-    }
-
-    /// Prepares the child's output. Returns our ends of its pipes, or `None` if navigator doesn't read it.
-    fn prepare(&mut self, output: &Output, extras: &SpawnExtras, identity: &Identity) -> Result<Option<[OwnedFd; 2]>, Refusal> {
-        match (output, &extras.output) {
-            (_, Some(target)) => {
-                let errors = extras.errors.as_ref().unwrap_or(target);
-                self.redirect_to(target, errors, identity).map(|()| None).map_err(of_descriptors)
-            }
-            (Output::Null, None) if extras.log_matcher.is_none() => Ok(None),
-            (Output::Null | Output::Log | Output::Files(_), None) => self.pipes(identity).map(Some).map_err(of_descriptors),
-        }
-    }
-
-    fn redirect_to(&mut self, output: &OwnedFd, errors: &OwnedFd, identity: &Identity) -> Result<(), Errno> {
-        let [_, out, err] = &mut self.0;
-        for (target, stream) in [(output, out), (errors, err)] {
+/// Prepares the child's output. Returns our ends of its pipes, or `None` if navigator doesn't read it.
+fn prepare(
+    stdio: &mut ChildStdio,
+    output: &Output,
+    extras: &SpawnExtras,
+    identity: &Identity,
+) -> Result<Option<[OwnedFd; 2]>, Errno> {
+    match (output, &extras.output) {
+        (_, Some(target)) => {
+            let errors = extras.errors.as_ref().unwrap_or(target);
             identity.own(target)?;
-            dup3(target, stream, DupFlags::CLOEXEC)?;
+            identity.own(errors)?;
+            stdio.place(target, errors).map(|()| None)
         }
-        Ok(())
-    }
-
-    /// The pipes belong to the process's user, so that it may open `/dev/stdout`.
-    fn pipes(&mut self, identity: &Identity) -> Result<[OwnedFd; 2], Errno> {
-        let [_, out, err] = &mut self.0;
-        let (our_out, child_out) = pipes::lasting()?;
-        let (our_err, child_err) = pipes::lasting()?;
-        identity.own(&child_out)?;
-        identity.own(&child_err)?;
-        dup3(child_out, out, DupFlags::CLOEXEC)?;
-        dup3(child_err, err, DupFlags::CLOEXEC)?;
-        Ok([our_out, our_err])
-    }
-
-    fn reset(&mut self) {
-        let [null, out, err] = &mut self.0;
-        for descriptor in [out, err] {
-            // A stream must end with its process, even if the descriptor loses its low number.
-            if dup3(&*null, &mut *descriptor, DupFlags::CLOEXEC).is_err()
-                && let Ok(other) = null.try_clone()
-            {
-                *descriptor = other;
-            }
+        (Output::Null, None) if extras.log_matcher.is_none() => Ok(None),
+        (Output::Null | Output::Log | Output::Files(_), None) => {
+            let (our_out, child_out) = pipes::lasting()?;
+            let (our_err, child_err) = pipes::lasting()?;
+            // The pipes belong to the process's user, so that it may open `/dev/stdout`.
+            identity.own(&child_out)?;
+            identity.own(&child_err)?;
+            stdio.place(child_out, child_err)?;
+            Ok(Some([our_out, our_err]))
         }
     }
 }

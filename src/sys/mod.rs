@@ -6,6 +6,7 @@
 #![expect(unsafe_code, reason = "clone, waitid with a pid in its answer, leases, and the account database have no safe wrapper")]
 
 pub(crate) mod accounts;
+pub(crate) mod child_stdio;
 pub(crate) mod clock;
 pub(crate) mod clone;
 mod clone3;

@@ -9,15 +9,13 @@ mod node_writer;
 pub(super) use document::Document;
 
 use super::environment::Environment;
-use super::files::Files;
+use super::files::{Files, WithText};
 use super::load::{load, load_into};
 use super::{Loaded, Rejected, yaml};
 use crate::suggest::did_you_mean;
 use reconcile::desired::Desired;
 use reconcile::text::{Name, Text};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::io;
 use std::path::Path;
 
 /// Format of an effective configuration.
@@ -81,7 +79,7 @@ pub fn effective(
         Notation::Json => format!("{}\n", serde_json::to_string_pretty(&value).map_err(|error| failed(error.to_string()))?),
     };
     let environment = environment.with(secrets.iter().map(|(name, value)| (name.as_str(), value.value())));
-    let reloaded = load(main, &WithMainText { main, text: &text, files }, &environment).map_err(|rejected| {
+    let reloaded = load(main, &WithText { files, place: main, text: &text }, &environment).map_err(|rejected| {
         let message = rejected.diagnostics.into_iter().next().map(|diagnostic| diagnostic.message);
         failed(message.unwrap_or_default())
     })?;
@@ -121,22 +119,5 @@ fn difference(loaded: &Loaded, reloaded: &Loaded, is_all: bool) -> Option<String
         None if loaded.desired.rollback() != reloaded.desired.rollback() => Some("`rollback`".to_owned()),
         None if is_all && loaded.desired != reloaded.desired => Some("the order of processes".to_owned()),
         None => None,
-    }
-}
-
-/// Files with `text` in place of the main file.
-struct WithMainText<'i> {
-    main: &'i Path,
-    text: &'i str,
-    files: &'i dyn Files,
-}
-
-impl Files for WithMainText<'_> {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        if path == self.main { Ok(self.text.as_bytes().to_vec()) } else { self.files.read(path) }
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        self.files.list(directory)
     }
 }

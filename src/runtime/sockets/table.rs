@@ -17,7 +17,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::fstat;
 use rustix::io::ioctl_fionbio;
 use rustix::net::AddressFamily;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -30,8 +30,6 @@ pub(super) struct SocketTable {
     /// Those that the former program in this process held.
     inherited: Arc<InheritedDescriptors>,
     held: KeptSockets,
-    /// The inodes of those that the keeper holds, too.
-    held_inodes: BTreeSet<u64>,
 }
 
 struct OpenSocket {
@@ -93,8 +91,7 @@ impl SocketTable {
         inherited: Arc<InheritedDescriptors>,
         held: KeptSockets,
     ) -> SocketTable {
-        let (sockets, events, held_inodes) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
-        SocketTable { trust, watch, sockets, events, inherited, held, held_inodes }
+        SocketTable { trust, watch, sockets: BTreeMap::new(), events: Vec::new(), inherited, held }
     }
 
     /// Whether a socket is open with these settings, so that [`prepare`] isn't needed.
@@ -104,9 +101,9 @@ impl SocketTable {
 
     /// The events since the last call. From now on the keeper holds what is open.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
-        let open: BTreeSet<u64> = self.sockets.values().filter_map(|open| self.held.hold(&open.socket)).collect();
-        self.held_inodes.difference(&open).for_each(|closed| self.held.release(*closed));
-        self.held_inodes = open;
+        for open in self.sockets.values() {
+            let _inode = self.held.hold(&open.socket);
+        }
         self.watch.set_complete(self.sockets.values().filter_map(|open| open.file.as_ref()).all(|file| file.watch().is_some()));
         std::mem::take(&mut self.events)
     }
@@ -308,6 +305,7 @@ impl OpenSocket {
             let Address::Path(path) = &self.address else { return Ok(false) };
             let (path, permissions) = (Path::new(path.value()), file.permissions().clone());
             file.remove();
+            release(held, &self.socket);
             let (socket, file) = SocketFile::open(path, trust, &permissions, self.listener.backlog)?;
             (self.socket, self.file) = (Arc::new(socket), Some(file.watched_by(watch)));
             return Ok(true);

@@ -213,15 +213,19 @@ impl Following {
 
     /// What is done after a commit is in force. It is in force even if this fails.
     fn tidy(&self, attempted: &Attempted) {
-        if let Err(error) = attempted.write(&self.data) {
-            warn!(target: "source", reason = unwritable(&error), "Failed to write the history");
-        }
+        self.remember(attempted);
         let in_force = attempted.commit.as_str();
         let floor = self.ledger.floor.as_deref().unwrap_or(in_force);
         if let Err(reason) = self.mirror.keep(in_force, floor) {
             warn!(target: "source", reason, "Failed to keep commits");
         }
         self.remove_old_checkouts();
+    }
+
+    fn remember(&self, attempted: &Attempted) {
+        if let Err(error) = attempted.write(&self.data) {
+            warn!(target: "source", reason = unwritable(&error), "Failed to write the history");
+        }
     }
 
     /// Removes checkouts that are no longer of use.
@@ -285,9 +289,7 @@ impl Following {
                 duration_ms: 0,
                 plan: None,
             };
-            if let Err(error) = attempted.write(&self.data) {
-                warn!(target: "source", reason = unwritable(&error), "Failed to write the history");
-            }
+            self.remember(&attempted);
             self.remove_old_checkouts();
         }
         self.note_newest(info, outcome.as_str(), Some(reason.as_str()), Some(&message));
